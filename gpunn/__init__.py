@@ -1,0 +1,1 @@
+from gpunn import config

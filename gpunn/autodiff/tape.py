@@ -1,0 +1,259 @@
+"""The tape: closures in order of execution, walked backwards for gradients.
+
+Execution order reversed is a topological order, so there is no sort and no recursion. A gradient
+that came from a closure is *borrowed* (it may be another gradient, or a view of it) and copied on
+the second accumulation; a sum made here is *owned* and added to in place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.backend import devices
+from gpunn.backend.kernel import kernel
+from gpunn.backend.protocol import Array
+from gpunn.errors import GradientError, ShapeError
+
+
+class _State(threading.local):
+    tapes: tuple[Tape, ...] = ()  # those that record now
+    destinations: dict[int, Array] = {}  # where the gradient of an array (by id) shall go
+
+
+state = _State()
+
+
+def _pairs(rng: np.random.Generator, dtype: str) -> Iterable[tuple[tuple, dict]]:
+    for shape in ((), (0, 3), (5, 7)):
+        a, b = rng.standard_normal((2, *shape)).astype(dtype)
+        yield (np.asarray(a), np.asarray(b), np.full(shape, np.nan, dtype)), {}
+
+
+@kernel(examples=_pairs)
+def accumulate(xp: Any, a: Array, b: Array, out: Array) -> None:
+    """out = a + b, the sum of two gradients; `out` may be `a`."""
+    xp.add(a, b, out=out)
+
+
+class Joint:
+    """One closure for all gradients of an op: `closure(dy, needed) -> (dx, dw, ...)`.
+
+    `needed[i]` says whether the gradient of input i is wanted; the rest may be None.
+    """
+
+    __slots__ = ("closure",)
+
+    def __init__(self, closure: Callable[..., Sequence[Array | None]]):
+        self.closure = closure
+
+
+def grad_like(array: Array) -> Array:
+    """Where to write the gradient of an input: its place in a flat buffer, or a new array."""
+    place = state.destinations.pop(id(array), None)
+    return devices.empty_like(array) if place is None else place
+
+
+class Tape:
+    """Records `(output, inputs, gradients)` of every op on a tracked tensor."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple] = []
+
+    def __enter__(self) -> Tape:
+        state.tapes = (*state.tapes, self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        state.tapes = tuple(tape for tape in state.tapes if tape is not self)
+
+    def backward(
+        self,
+        seeds: dict[int, Array],
+        wanted: Sequence[Tensor],
+        into: Sequence[Array] | None = None,
+        keep: bool = False,
+    ) -> list[Array | None]:
+        """Gradients of `wanted`, given those of the outputs: `{id(tensor): dy}`.
+
+        `into` gives each wanted gradient a place. Without `keep`, records are freed on the way.
+        """
+        if state.tapes:
+            raise GradientError(
+                "gradient() was called while a tape records; gpunn has first derivatives only. "
+                "Call it after the `with` block."
+            )
+        grads = dict(seeds)
+        owned: set[int] = set()
+        if into is not None:
+            state.destinations = {id(t.data): place for t, place in zip(wanted, into, strict=True)}
+            owned = {id(place) for place in into}
+        kept: dict[int, Array] = {}
+        wanted_ids = {id(t) for t in wanted}
+        try:
+            records = reversed(self.records) if keep else _drain(self.records)
+            for output, inputs, gradients in records:
+                dy = _take(grads, output, wanted_ids, kept)
+                if dy is not None:
+                    _propagate(dy, inputs, gradients, grads, owned)
+        finally:
+            state.destinations = {}
+        found = [kept.get(id(t), grads.get(id(t))) for t in wanted]
+        return found if into is None else _settle(found, into)
+
+
+def _drain(records: list[tuple]) -> Iterable[tuple]:
+    while records:
+        yield records.pop()
+
+
+def _take(grads: dict, output: Any, wanted: set[int], kept: dict) -> Any:
+    """The gradient of an op's output, or a tuple of them; None if nothing flows there."""
+    if type(output) is tuple:
+        dys = tuple(_take(grads, o, wanted, kept) for o in output)
+        return None if all(dy is None for dy in dys) else dys
+    dy = grads.pop(id(output), None)
+    if dy is not None and id(output) in wanted:
+        kept[id(output)] = dy
+    return dy
+
+
+def _propagate(dy: Any, inputs: tuple, gradients: Any, grads: dict, owned: set[int]) -> None:
+    if type(gradients) is Joint:
+        needed = tuple(x is not None and x.tracked for x in inputs)
+        parts = zip(inputs, gradients.closure(dy, needed), strict=True)
+    else:
+        parts = (
+            (x, closure(dy))
+            for x, closure in zip(inputs, gradients, strict=True)
+            if x is not None and x.tracked
+        )
+    for x, dx in parts:
+        if x is None or dx is None or not x.tracked:
+            continue
+        before = grads.get(id(x))
+        if before is None:
+            grads[id(x)] = dx
+        elif id(before) in owned:
+            accumulate(before, dx, before)
+        else:
+            total = devices.empty_like(before)
+            accumulate(before, dx, total)
+            owned.add(id(total))
+            grads[id(x)] = total
+
+
+def _settle(found: list[Array | None], into: Sequence[Array]) -> list[Array | None]:
+    """Copy the gradients that were not written to their place."""
+    for i, (gradient, place) in enumerate(zip(found, into, strict=True)):
+        if gradient is not None and gradient is not place:
+            place[...] = gradient
+            found[i] = place
+    return found
+
+
+class no_grad:  # noqa: N801
+    """Inside, nothing is recorded by any tape.
+
+    >>> with gpunn.no_grad():
+    ...     y = model(x)
+    """
+
+    def __enter__(self) -> None:
+        self._outer = state.tapes
+        state.tapes = ()
+
+    def __exit__(self, *_: object) -> None:
+        state.tapes = self._outer
+
+
+class GradientTape(Tape):
+    """Records what is computed inside, for gradients afterwards (TensorFlow's GradientTape).
+
+    Trainable variables are watched by themselves, other tensors by `watch`. First derivatives.
+
+    >>> with gpunn.GradientTape() as tape:
+    ...     loss = gpunn.ops.mean(model(x, training=True) ** 2)
+    >>> gradients = tape.gradient(loss, model.trainable_variables)
+    """
+
+    def __init__(self, persistent: bool = False):
+        super().__init__()
+        self.persistent = persistent
+        self._used = False
+        self._watched: list[Tensor] = []
+
+    def watch(self, tensor: Tensor | Iterable[Tensor]) -> None:
+        """Record what is done with this tensor (or each of these) too."""
+        for t in [tensor] if isinstance(tensor, Tensor) else tensor:
+            if not t.tracked:
+                t.tracked = True
+                self._watched.append(t)
+
+    def gradient(self, target: Tensor, sources: Any, output_gradients: Any = None) -> Any:
+        """d target / d sources: a tensor, or a list or tuple like `sources`; None if unconnected.
+
+        A target that is not a scalar is summed, or weighed by `output_gradients`.
+        """
+        if self._used and not self.persistent:
+            raise GradientError(
+                "This tape's gradient() was taken already, and its records are freed. "
+                "Use GradientTape(persistent=True) to take several."
+            )
+        self._used = True
+        single = isinstance(sources, Tensor)
+        wanted = [sources] if single else list(sources)
+        dy = devices.empty_like(target.data)
+        if output_gradients is None:
+            dy.fill(1)
+        elif tuple(output_gradients.shape) != target.shape:
+            raise ShapeError(
+                f"gradient: output_gradients has shape {tuple(output_gradients.shape)}, "
+                f"the target {target.shape}. They must agree."
+            )
+        else:
+            dy[...] = asarray(output_gradients, like=target.data)
+        found = self.backward({id(target): dy}, wanted, keep=self.persistent)
+        if not self.persistent:
+            self._release()
+        tensors = [None if g is None else Tensor(g) for g in found]
+        return tensors[0] if single else type(sources)(tensors)
+
+    def _release(self) -> None:
+        for t in self._watched:
+            t.tracked = False
+        self._watched = []
+
+
+def value_and_grad(function: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable:
+    """A function that returns `(function(*args), gradient)`; see `grad`."""
+    several = isinstance(argnums, tuple)
+    numbers: tuple[int, ...] = argnums if isinstance(argnums, tuple) else (argnums,)
+
+    def differentiated(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
+        inputs: list[Any] = list(args)
+        for i in numbers:
+            inputs[i] = Tensor(asarray(args[i], None), tracked=True)
+        with GradientTape() as tape:
+            value = function(*inputs, **kwargs)
+        if not isinstance(value, Tensor) or value.size != 1:
+            shape = getattr(value, "shape", type(value).__name__)
+            raise ShapeError(f"grad: the function must return one number, received {shape}.")
+        gradients = tape.gradient(value, tuple(inputs[i] for i in numbers))
+        return value, gradients if several else gradients[0]
+
+    return differentiated
+
+
+def grad(function: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable:
+    """The gradient of a function that returns one number, with respect to its argument(s).
+
+    >>> gpunn.grad(lambda x: gpunn.ops.sum(x**2))(gpunn.ops.convert_to_tensor([1.0, 2.0])).numpy()
+    array([2., 4.], dtype=float32)
+    """
+    with_value = value_and_grad(function, argnums)
+    return lambda *args, **kwargs: with_value(*args, **kwargs)[1]

@@ -1,0 +1,163 @@
+"""Tensor: an array of one device, and whether gradients flow to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpunn.autodiff.dtypes import as_dtype, is_float
+from gpunn.backend import devices
+from gpunn.backend.protocol import Array, Shape
+from gpunn.errors import DTypeError
+
+
+class Tensor:
+    """An n-dimensional array on a device.
+
+    It takes part in NumPy-like expressions (``x + 1``, ``x @ w``, ``x[:, 0]``) and in every
+    function of `gpunn.ops`. ``np.asarray(t)`` and `numpy()` copy it to the host; CuPy, torch and
+    others read it without a copy through ``__cuda_array_interface__`` and DLPack.
+
+    >>> x = gpunn.ops.convert_to_tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> (x * 2).numpy()
+    """
+
+    __slots__ = ("__weakref__", "_keras_mask", "data", "tracked")
+
+    def __init__(self, data: Array, tracked: bool = False):
+        self.data = data
+        self.tracked = tracked
+        self._keras_mask: Any = None
+
+    @property
+    def shape(self) -> Shape:
+        """The lengths of the axes."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> str:
+        """The name of the element type, e.g. ``"float32"``."""
+        return self.data.dtype.name
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def device(self) -> str:
+        """``"cpu"`` or ``"gpu:<ordinal>"``."""
+        return devices.backend_of(self.data).device
+
+    def numpy(self) -> np.ndarray:
+        """The values on the host; on the CPU a read-only view, on a GPU a copy."""
+        array = devices.to_numpy(self.data)
+        if array is self.data:
+            array = array.view()
+            array.flags.writeable = False
+        return array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    @property
+    def __cuda_array_interface__(self) -> dict:
+        return self.data.__cuda_array_interface__
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple:
+        return self.data.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return self.numpy().tolist()
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
+    def __index__(self) -> int:
+        return self.numpy().__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("A tensor of shape () has no length.")
+        return self.shape[0]
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.numpy(), separator=", ", threshold=20)
+        return f"<{type(self).__name__} shape={self.shape} dtype={self.dtype} {self.device}>\n{values}"
+
+
+def asarray(value: Any, dtype: Any = None, like: Array | None = None) -> Array:
+    """The array of a tensor, NumPy or CuPy array, sequence or number.
+
+    Created on the device of `like`, else on the current device. Python floats become floatx,
+    Python ints int32 where they fit.
+    """
+    if isinstance(value, Tensor):
+        array = value.data
+        return array if dtype is None or array.dtype == dtype else array.astype(as_dtype(dtype))
+    backend = devices.current() if like is None else devices.backend_of(like)
+    if hasattr(value, "detach"):  # a torch tensor: its memory, without its graph
+        value = value.detach()
+        value = value.cpu().numpy() if backend is devices.cpu else value
+    if isinstance(value, (list, tuple)) and any(isinstance(v, Tensor) for v in value):
+        value = [devices.to_numpy(v.data) if isinstance(v, Tensor) else v for v in value]
+    if dtype is None and not hasattr(value, "dtype"):
+        dtype = _python_dtype(value)
+    array = backend.asarray(value, None if dtype is None else as_dtype(dtype))
+    if array.dtype.kind == "c":
+        raise DTypeError(f"Complex numbers are not supported (received dtype {array.dtype}).")
+    return array
+
+
+def _python_dtype(value: Any) -> np.dtype | None:
+    """floatx for Python floats, int32 for ints where they fit, None for the rest."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DTypeError(
+            f"Cannot make a tensor of this sequence: {error}. Pad its rows to one length first."
+        ) from None
+    if array.dtype.kind == "f":
+        return as_dtype(None) if array.size and not _holds_numpy(value) else None
+    if array.dtype == np.int64 and array.size:
+        limits = np.iinfo(np.int32)
+        if limits.min <= array.min() and array.max() <= limits.max:
+            return as_dtype("int32")
+    return as_dtype(None) if array.size == 0 else None
+
+
+def _holds_numpy(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return hasattr(value, "dtype")
+
+
+def is_tracked_dtype(array: Array) -> bool:
+    """True if gradients can flow to an array of this dtype."""
+    return is_float(array.dtype)

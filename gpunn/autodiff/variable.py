@@ -1,0 +1,122 @@
+"""Variable: a tensor with a name whose values change."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gpunn.autodiff.dtypes import as_dtype, is_float
+from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.backend import devices
+from gpunn.backend.protocol import Array, Shape
+from gpunn.errors import ShapeError
+from gpunn.naming import unique_name
+
+
+class _Scope(threading.local):
+    names: tuple[str, ...] = ()
+
+
+_scope = _Scope()
+
+
+@contextlib.contextmanager
+def name_scope(name: str) -> Iterator[None]:
+    """Variables made inside have `name/` in front of their path."""
+    outer = _scope.names
+    _scope.names = (*outer, name)
+    try:
+        yield
+    finally:
+        _scope.names = outer
+
+
+class Variable(Tensor):
+    """A tensor whose values change: a weight, a metric's state, an optimizer's slot.
+
+    `initializer`: an array or nested list, or a callable `(shape, dtype) -> values` with `shape`
+    given. Trainable float variables are watched by tapes. Its array may become a view of a flat
+    buffer (an optimizer does that): always read it through the variable.
+
+    >>> v = gpunn.Variable([1.0, 2.0], name="v")
+    >>> v.assign_add([1.0, 1.0])
+    """
+
+    __slots__ = ("constraint", "initializer", "name", "path", "regularizer", "_trainable")
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Shape | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ):
+        if callable(initializer):
+            if shape is None:
+                raise ValueError(
+                    "Variable: a callable initializer needs a shape. Give shape=(...)."
+                )
+            data = asarray(initializer(tuple(shape), dtype=as_dtype(dtype).name), as_dtype(dtype))
+        else:
+            data = asarray(initializer, None if dtype is None else as_dtype(dtype))
+            if shape is not None and tuple(shape) != data.shape:
+                raise ShapeError(
+                    f"Variable: the initial value has shape {data.shape}, not {tuple(shape)}. "
+                    f"Leave out one of them or make them agree."
+                )
+        owned = devices.backend_of(data).empty(data.shape, data.dtype)
+        owned[...] = data
+        super().__init__(owned)
+        self.name = name or unique_name("variable")
+        self.path = "/".join((*_scope.names, self.name))
+        self.initializer: Callable | None = initializer if callable(initializer) else None
+        self.regularizer: Callable | None = None
+        self.constraint: Callable | None = None
+        self.trainable = trainable
+
+    @property
+    def trainable(self) -> bool:
+        """True if optimizers change it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self.tracked = self._trainable and is_float(self.data.dtype)
+
+    @property
+    def value(self) -> Tensor:
+        """The variable as a tensor of its values now."""
+        return self
+
+    def assign(self, value: Any) -> Variable:
+        """Replace the values, in place. The shape must agree."""
+        array = asarray(value, like=self.data)
+        if array.shape != self.data.shape:
+            raise ShapeError(
+                f"{self.path}: cannot assign values of shape {array.shape} to a variable of shape "
+                f"{self.data.shape}. They must agree."
+            )
+        self.data[...] = array
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add to the values, in place."""
+        self.data += asarray(value, dtype=self.data.dtype, like=self.data)
+        return self
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract from the values, in place."""
+        self.data -= asarray(value, dtype=self.data.dtype, like=self.data)
+        return self
+
+    def rebind(self, array: Array) -> None:
+        """Keep the values in `array` from now on (a view of a flat buffer)."""
+        array[...] = self.data
+        self.data = array
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path} shape={self.shape} dtype={self.dtype} {self.device}>"

@@ -1,0 +1,82 @@
+"""The CuPy backend: arrays in the memory of one NVIDIA GPU."""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gpunn.backend.protocol import Array, Shape
+from gpunn.errors import DeviceError, DTypeError
+
+
+class CupyBackend:
+    """Arrays are ``cupy.ndarray`` on one device; calls return before the device has finished.
+
+    CuPy's memory pool caches buffers. `cupy` is handed in, so that tests can hand in a stand-in.
+    """
+
+    name = "cupy"
+
+    def __init__(self, cupy: ModuleType, ordinal: int = 0):
+        count = cupy.cuda.runtime.getDeviceCount()
+        if not 0 <= ordinal < count:
+            raise DeviceError(
+                f"There is no device 'gpu:{ordinal}': this machine has {count} NVIDIA GPU(s), "
+                f"numbered from 0."
+            )
+        self.xp = cupy
+        self.array_type = cupy.ndarray
+        self.ordinal = ordinal
+        self.device = f"gpu:{ordinal}"
+
+    def asarray(self, value: Any, dtype: Any = None) -> Array:
+        if not isinstance(value, (self.array_type, np.ndarray)):
+            if not hasattr(value, "__cuda_array_interface__"):
+                value = np.asarray(value, dtype)
+        if isinstance(value, np.ndarray) and value.dtype.kind in "OSUMm":
+            raise DTypeError(
+                f"gpunn computes with numbers, received an array of dtype {value.dtype} and shape "
+                f"{value.shape}. Ragged rows or text inside? Pad or encode it first."
+            )
+        return self.xp.asarray(value, dtype)
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        return array.get()
+
+    def empty(self, shape: Shape, dtype: Any) -> Array:
+        return self.xp.empty(shape, dtype)
+
+    def zeros(self, shape: Shape, dtype: Any) -> Array:
+        return self.xp.zeros(shape, dtype)
+
+    def activate(self) -> None:
+        self.xp.cuda.Device(self.ordinal).use()
+
+    def synchronize(self) -> None:
+        self.xp.cuda.Device(self.ordinal).synchronize()
+
+    def memory_stats(self) -> dict[str, int]:
+        pool = self.xp.get_default_memory_pool()
+        used, total = pool.used_bytes(), pool.total_bytes()
+        return {"used": used, "cached": total - used, "peak": -1}
+
+    def release_cache(self) -> None:
+        self.xp.get_default_memory_pool().free_all_blocks()
+
+    def describe(self) -> dict[str, str]:
+        runtime = self.xp.cuda.runtime
+        properties = runtime.getDeviceProperties(self.ordinal)
+        free, total = self.xp.cuda.Device(self.ordinal).mem_info
+        cache = os.environ.get("CUPY_CACHE_DIR", os.path.expanduser("~/.cupy/kernel_cache"))
+        return {
+            "device": self.device,
+            "name": properties["name"].decode(),
+            "compute capability": f"{properties['major']}.{properties['minor']}",
+            "memory": f"{free / 2**30:.1f} GiB free of {total / 2**30:.1f} GiB",
+            "array library": f"CuPy {self.xp.__version__}",
+            "CUDA": f"runtime {runtime.runtimeGetVersion()}, driver {runtime.driverGetVersion()}",
+            "kernel cache": cache,
+        }

@@ -1,0 +1,126 @@
+"""The NumPy backend: arrays in host memory, large buffers cached for reuse."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import defaultdict
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gpunn.backend.protocol import Shape
+from gpunn.errors import DTypeError
+
+
+class BufferPool:
+    """Reuses large buffers: glibc gives fresh pages back and forth on every large temporary.
+
+    An array on loan keeps its block alive through `base`; when the last view dies, so does the
+    block, and its memory goes back on the shelf of its size.
+    """
+
+    smallest = 1 << 16  # bytes; below this malloc is as fast
+    limit = 1 << 30  # bytes kept on the shelves at most
+
+    def __init__(self) -> None:
+        self.shelves: defaultdict[int, list[np.ndarray]] = defaultdict(list)
+        self.used = self.cached = self.peak = 0
+
+    def lend(self, shape: Shape, dtype: np.dtype, nbytes: int) -> np.ndarray:
+        """An uninitialised array of `nbytes` bytes on a pooled block."""
+        step = 1 << max(12, nbytes.bit_length() - 4)  # at most 1/8 of a block is slack
+        size = -(-nbytes // step) * step
+        try:
+            memory = self.shelves[size].pop()
+            self.cached -= size
+        except IndexError:
+            memory = np.empty(size, np.uint8)
+        self.used += size
+        self.peak = max(self.peak, self.used)
+        return np.ndarray(shape, dtype, buffer=_Block(memory, self))
+
+    def take_back(self, memory: np.ndarray) -> None:
+        """Shelve the memory of a block that died."""
+        self.used -= memory.size
+        if self.cached + memory.size <= self.limit:
+            self.cached += memory.size
+            self.shelves[memory.size].append(memory)
+
+    def clear(self) -> None:
+        """Forget the shelved buffers."""
+        self.shelves.clear()
+        self.cached = 0
+
+
+class _Block(np.ndarray):
+    """Bytes on loan from a pool."""
+
+    pool: BufferPool
+
+    def __new__(cls, memory: np.ndarray, pool: BufferPool) -> _Block:
+        block = memory.view(cls)
+        block.pool = pool
+        return block
+
+    def __del__(self) -> None:
+        if self.base is not None:
+            self.pool.take_back(self.base)
+
+
+class NumpyBackend:
+    """Arrays are ``numpy.ndarray``; everything is done when a call returns."""
+
+    name = "numpy"
+    device = "cpu"
+    xp = np
+    array_type = np.ndarray
+
+    def __init__(self) -> None:
+        self.pool = BufferPool()
+
+    def asarray(self, value: Any, dtype: Any = None) -> np.ndarray:
+        if hasattr(value, "get") and hasattr(value, "__cuda_array_interface__"):
+            value = value.get()
+        array = np.asarray(value, dtype)
+        if array.dtype.kind in "OSU":
+            raise DTypeError(
+                f"gpunn computes with numbers, received an array of dtype {array.dtype} and shape "
+                f"{array.shape}. Ragged rows or text inside? Pad or encode it first."
+            )
+        return array
+
+    def to_numpy(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def empty(self, shape: Shape, dtype: Any) -> np.ndarray:
+        dtype = np.dtype(dtype)
+        nbytes = prod(shape) * dtype.itemsize
+        if nbytes < BufferPool.smallest:
+            return np.empty(shape, dtype)
+        return self.pool.lend(shape, dtype, nbytes)
+
+    def zeros(self, shape: Shape, dtype: Any) -> np.ndarray:
+        return np.zeros(shape, dtype)
+
+    def activate(self) -> None:
+        """The host is always ready."""
+
+    def synchronize(self) -> None:
+        """NumPy has finished when it returns."""
+
+    def memory_stats(self) -> dict[str, int]:
+        pool = self.pool
+        return {"used": pool.used, "cached": pool.cached, "peak": pool.peak}
+
+    def release_cache(self) -> None:
+        self.pool.clear()
+
+    def describe(self) -> dict[str, str]:
+        return {
+            "device": "cpu",
+            "name": platform.processor() or platform.machine(),
+            "cores": str(os.cpu_count()),
+            "array library": f"NumPy {np.__version__}",
+        }

@@ -1,0 +1,45 @@
+"""Errors of gpunn.  Each message names the thing, what was received, and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GpunnError(Exception):
+    """Base of the errors that only gpunn raises."""
+
+
+class ShapeError(GpunnError, ValueError):
+    """Shapes that do not fit: ``<op>: <what disagrees> (<every shape>). <remedy>.``"""
+
+
+class DTypeError(GpunnError, TypeError):
+    """A dtype that the operation or the backend cannot take."""
+
+
+class DeviceError(GpunnError, RuntimeError):
+    """A device that does not exist, or arrays of two devices in one operation."""
+
+
+class GradientError(GpunnError, RuntimeError):
+    """A gradient was asked for that no tape holds."""
+
+
+class MissingExtraError(GpunnError, ImportError):
+    """An optional package is missing; the message names the extra that installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str):
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed. "
+            f"Install it with: pip install 'gpunn[{extra}]'."
+        )
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
+    """A ``ValueError`` that says what is unknown and which known name is close to it."""
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1)
+    original = {n.lower(): n for n in names}
+    hint = f" Did you mean '{original[close[0]]}'?" if close else ""
+    return ValueError(f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(names)}.")

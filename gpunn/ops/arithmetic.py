@@ -1,0 +1,150 @@
+"""Arithmetic of two tensors that broadcast, as operators and functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gpunn.autodiff.op import op
+from gpunn.backend.devices import empty, empty_like
+from gpunn.backend.kernel import FLOATS, Kernel, kernel
+from gpunn.backend.protocol import Array
+from gpunn.ops.examples import broadcasting, unary
+from gpunn.ops.reduce import sum_to
+from gpunn.ops.rules import broadcast, shape_of
+
+
+def binary(
+    name: str,
+    doc: str,
+    forward: Callable,
+    grad_x: Callable | None,
+    grad_y: Callable | None,
+    promotes: str = "common",
+    domain: tuple[float, float] = (-3.0, 3.0),
+) -> Callable[..., Any]:
+    """Declare z = f(x, y). `forward(xp, x, y, out)`; `grad_x(xp, x, y, dz, out)` writes dx.
+
+    A gradient None stands for dz itself. Gradients are summed over broadcast axes.
+    """
+    forward.__name__, forward.__doc__ = f"{name}_forward", doc
+    dtypes = FLOATS if promotes == "float" else (*FLOATS, "int32")
+    run = kernel(examples=broadcasting(*domain), dtypes=dtypes)(forward)
+    kernels = [
+        None
+        if g is None
+        else kernel(examples=unary(*domain, inputs=3))(_named(g, f"{name}_grad_{letter}"))
+        for g, letter in ((grad_x, "x"), (grad_y, "y"))
+    ]
+    rule = broadcast(name)
+
+    def function(x: Any, y: Any) -> Any:
+        like = x if hasattr(x, "shape") else y
+        z = empty(rule(x, y).shape, like.dtype, like)
+        run(x, y, z)
+
+        def gradient(differentiate: Kernel | None, shape: tuple) -> Callable[[Array], Array]:
+            def closure(dz: Array) -> Array:
+                if differentiate is None:
+                    return sum_to(dz, shape)
+                out = empty_like(dz)
+                differentiate(x, y, dz, out)
+                return sum_to(out, shape)
+
+            return closure
+
+        return z, tuple(gradient(k, shape_of(v)) for k, v in zip(kernels, (x, y), strict=True))
+
+    function.__name__, function.__qualname__, function.__doc__ = name, name, doc
+    return op(shape=rule, promotes=promotes)(function)
+
+
+def _named(function: Callable, name: str) -> Callable:
+    function.__name__, function.__doc__ = name, "its part of the gradient"
+    return function
+
+
+add = binary("add", "z = x + y", lambda xp, x, y, out: xp.add(x, y, out=out), None, None)
+
+subtract = binary(
+    "subtract",
+    "z = x - y",
+    lambda xp, x, y, out: xp.subtract(x, y, out=out),
+    None,
+    lambda xp, x, y, dz, out: xp.negative(dz, out=out),
+)
+
+multiply = binary(
+    "multiply",
+    "z = x · y",
+    lambda xp, x, y, out: xp.multiply(x, y, out=out),
+    lambda xp, x, y, dz, out: xp.multiply(dz, y, out=out),
+    lambda xp, x, y, dz, out: xp.multiply(dz, x, out=out),
+)
+
+divide = binary(
+    "divide",
+    "z = x / y",
+    lambda xp, x, y, out: xp.divide(x, y, out=out, casting="unsafe"),
+    lambda xp, x, y, dz, out: xp.divide(dz, y, out=out),
+    lambda xp, x, y, dz, out: xp.multiply(dz, -x / (y * y), out=out),
+    promotes="float",
+    domain=(0.5, 3.0),
+)
+
+
+def _power_grad_y(xp: Any, x: Any, y: Any, dz: Array, out: Array) -> None:
+    """dy = dz · x^y ln x, and 0 where x is 0"""
+    safe = xp.where(xp.asarray(x) > 0, x, 1)
+    xp.multiply(dz, xp.power(safe, y) * xp.log(safe), out=out)
+
+
+power = binary(
+    "power",
+    "z = x^y",
+    lambda xp, x, y, out: xp.copyto(out, xp.power(x, y), casting="unsafe"),
+    lambda xp, x, y, dz, out: xp.multiply(dz, y * xp.power(x, y - 1), out=out),
+    _power_grad_y,
+    domain=(0.5, 3.0),
+)
+
+def _share(xp: Any, wins: Array, ties: Array, dz: Array, out: Array) -> None:
+    """out = dz where an input wins, dz/2 where it ties, else 0"""
+    xp.multiply(dz, wins, out=out)
+    out += dz * ties
+    out *= 0.5
+
+
+maximum = binary(
+    "maximum",
+    "z = max(x, y); at a tie the gradient goes half to each",
+    lambda xp, x, y, out: xp.maximum(x, y, out=out),
+    lambda xp, x, y, dz, out: _share(xp, x > y, x >= y, dz, out),
+    lambda xp, x, y, dz, out: _share(xp, x < y, x <= y, dz, out),
+)
+
+minimum = binary(
+    "minimum",
+    "z = min(x, y); at a tie the gradient goes half to each",
+    lambda xp, x, y, out: xp.minimum(x, y, out=out),
+    lambda xp, x, y, dz, out: _share(xp, x < y, x <= y, dz, out),
+    lambda xp, x, y, dz, out: _share(xp, x > y, x >= y, dz, out),
+)
+
+floor_divide = binary(
+    "floor_divide",
+    "z = ⌊x / y⌋; the derivative is 0",
+    lambda xp, x, y, out: xp.floor_divide(x, y, out=out),
+    lambda xp, x, y, dz, out: out.fill(0),
+    lambda xp, x, y, dz, out: out.fill(0),
+    domain=(1.0, 3.0),
+)
+
+mod = binary(
+    "mod",
+    "z = x - ⌊x / y⌋ · y, the remainder with the sign of y",
+    lambda xp, x, y, out: xp.remainder(x, y, out=out),
+    None,
+    lambda xp, x, y, dz, out: xp.multiply(dz, -xp.floor(xp.divide(x, y)), out=out),
+    domain=(1.0, 3.0),
+)

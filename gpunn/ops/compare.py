@@ -1,0 +1,150 @@
+"""Comparisons, logic and choice. Comparisons give bool and have no derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpunn.autodiff.op import Joint, op
+from gpunn.autodiff.symbolic import Spec
+from gpunn.backend.devices import empty, empty_like
+from gpunn.backend.kernel import FLOATS, kernel
+from gpunn.backend.protocol import Array
+from gpunn.ops.examples import SHAPES, broadcasting, normal, unwritten
+from gpunn.ops.reduce import sum_to
+from gpunn.ops.rules import broadcast, broadcast_shapes, result_dtype, shape_of
+
+
+def _comparison(name: str, symbol: str, numpy_name: str | None = None) -> Callable[..., Any]:
+    """z = x <symbol> y, elementwise, by the array module's function."""
+
+    def reference(xp: Any, x: Array, y: Array, out: Array) -> None:
+        getattr(xp, numpy_name or name)(x, y, out=out)
+
+    reference.__name__, reference.__doc__ = f"{name}_forward", f"out = x {symbol} y"
+    run = kernel(examples=broadcasting(out_dtype="bool"), dtypes=(*FLOATS, "int32"))(reference)
+    rule = broadcast(name, "bool")
+
+    def function(x: Any, y: Any) -> Any:
+        like = x if hasattr(x, "shape") else y
+        out = empty(rule(x, y).shape, "bool", like)
+        run(x, y, out)
+        return out, None
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"z = x {symbol} y, elementwise, bool."
+    return op(shape=rule, promotes="common")(function)
+
+
+equal = _comparison("equal", "==")
+not_equal = _comparison("not_equal", "!=")
+less = _comparison("less", "<")
+less_equal = _comparison("less_equal", "<=")
+greater = _comparison("greater", ">")
+greater_equal = _comparison("greater_equal", ">=")
+logical_and = _comparison("logical_and", "and")
+logical_or = _comparison("logical_or", "or")
+logical_xor = _comparison("logical_xor", "xor")
+
+
+def _predicate(name: str, doc: str) -> Callable[..., Any]:
+    """y = <name>(x), elementwise, bool."""
+
+    def reference(xp: Any, x: Array, out: Array) -> None:
+        getattr(xp, name)(x, out=out)
+
+    def examples(rng: np.random.Generator, dtype: str) -> Any:
+        for shape in SHAPES:
+            x = normal(rng, shape, dtype)
+            if x.size > 3 and x.dtype.kind == "f":
+                x.flat[:3] = np.nan, np.inf, 0
+            yield (x, unwritten(shape, "bool")), {}
+
+    reference.__name__, reference.__doc__ = f"{name}_forward", doc
+    run = kernel(examples=examples)(reference)
+
+    def function(x: Array) -> Any:
+        out = empty(x.shape, "bool", x)
+        run(x, out)
+        return out, None
+
+    function.__name__, function.__qualname__, function.__doc__ = name, name, doc
+    return op(shape=lambda x: Spec(x.shape, np.dtype("bool")))(function)
+
+
+isnan = _predicate("isnan", "y = x is NaN")
+isinf = _predicate("isinf", "y = x is infinite")
+isfinite = _predicate("isfinite", "y = x is finite")
+logical_not = _predicate("logical_not", "y = not x")
+
+
+def _where_examples(rng: np.random.Generator, dtype: str) -> Any:
+    for shape in ((), (5, 7)):
+        x, y = normal(rng, shape, dtype), normal(rng, shape, dtype)
+        yield (np.asarray(x > 0), x, y, unwritten(shape, dtype)), {}
+
+
+@kernel(examples=_where_examples)
+def select(xp: Any, condition: Array, x: Any, y: Any, out: Array) -> None:
+    """out = x where the condition holds, else y"""
+    xp.copyto(out, xp.where(condition, x, y), casting="unsafe")
+
+
+def _where_rule(condition: Any, x: Any, y: Any) -> Spec:
+    shape = broadcast_shapes("where", shape_of(condition), shape_of(x), shape_of(y))
+    return Spec(shape, result_dtype(x, y))
+
+
+@op(shape=_where_rule)
+def _where(condition: Array, x: Any, y: Any) -> Any:
+    spec = _where_rule(condition, x, y)
+    out = empty(spec.shape, spec.dtype, condition)
+    select(condition, x, y, out)
+
+    def gradients(dz: Array, needed: tuple[bool, ...]) -> tuple:
+        dx = dy = None
+        if needed[1]:
+            part = empty_like(dz)
+            select(condition, dz, 0, part)
+            dx = sum_to(part, x.shape)
+        if needed[2]:
+            part = empty_like(dz)
+            select(condition, 0, dz, part)
+            dy = sum_to(part, y.shape)
+        return None, dx, dy
+
+    return out, Joint(gradients)
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """z = x where the condition holds, else y; all three broadcast."""
+    from gpunn.ops.creation import cast, convert_to_tensor
+
+    dtype = result_dtype(*(v if hasattr(v, "dtype") else v for v in (x, y)))
+    return _where(
+        cast(condition, "bool"),
+        *(
+            v if type(v) in (int, float, bool) else cast(convert_to_tensor(v), dtype)
+            for v in (x, y)
+        ),
+    )
+
+
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """True where an element along the axes (None: all) is not 0."""
+    return _truth(x, axis, keepdims, "max")
+
+
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """True where every element along the axes (None: all) is not 0."""
+    return _truth(x, axis, keepdims, "min")
+
+
+def _truth(x: Any, axis: Any, keepdims: bool, extreme: str) -> Any:
+    from gpunn.ops import reduce
+    from gpunn.ops.creation import cast
+
+    bits = cast(cast(x, "bool"), "int32")
+    return cast(getattr(reduce, extreme)(bits, axis=axis, keepdims=keepdims), "bool")

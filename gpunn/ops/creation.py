@@ -1,0 +1,187 @@
+"""Making tensors, converting them, changing their dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpunn.autodiff.dtypes import as_dtype, is_float
+from gpunn.autodiff.op import op
+from gpunn.autodiff.symbolic import Spec, SymbolicTensor
+from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.backend import devices
+from gpunn.backend.devices import empty, empty_like
+from gpunn.backend.kernel import kernel
+from gpunn.backend.protocol import Array
+from gpunn.errors import ShapeError
+from gpunn.ops.examples import normal, unwritten
+
+
+def _copy_examples(rng: np.random.Generator, dtype: str) -> Any:
+    for target in ("float32", "float64", "int32", "bool"):
+        yield (normal(rng, (4, 5), dtype), unwritten((4, 5), target)), {}
+    yield (normal(rng, (4, 5), dtype).T, unwritten((5, 4), dtype)), {}
+
+
+@kernel(examples=_copy_examples)
+def copy_into(xp: Any, x: Array, out: Array) -> None:
+    """out = x, cast to the dtype of `out` and broadcast to its shape"""
+    xp.copyto(out, x, casting="unsafe")
+
+
+def convert_to_tensor(x: Any, dtype: Any = None) -> Any:
+    """A tensor of an array (NumPy, CuPy, torch), sequence or number, on the current device.
+
+    A tensor (or symbolic tensor) comes back as it is, cast if `dtype` differs.
+
+    >>> gpunn.ops.convert_to_tensor([1, 2, 3], dtype="float32")
+    """
+    if isinstance(x, (Tensor, SymbolicTensor)):
+        return x if dtype is None else cast(x, dtype)
+    return Tensor(asarray(x, dtype))
+
+
+def convert_to_numpy(x: Any) -> np.ndarray:
+    """The values on the host."""
+    return np.array(x.numpy()) if isinstance(x, Tensor) else np.asarray(x)
+
+
+@op(shape=lambda x, dtype: Spec(x.shape, as_dtype(dtype)))
+def _cast(x: Array, dtype: Any) -> Any:
+    y = empty(x.shape, as_dtype(dtype), x)
+    copy_into(x, y)
+    if not is_float(x.dtype):
+        return y, None
+
+    def gradient(dy: Array) -> Array:
+        dx = empty_like(x)
+        copy_into(dy, dx)
+        return dx
+
+    return y, (gradient,)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """x in another dtype; the gradient is cast back."""
+    if not isinstance(x, (Tensor, SymbolicTensor)):
+        return Tensor(asarray(x, dtype))
+    return x if as_dtype(x.dtype) == as_dtype(dtype) else _cast(x, dtype=as_dtype(dtype))
+
+
+def shape(x: Any) -> tuple:
+    """The shape, with None for lengths that a symbolic tensor does not know."""
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+
+
+def _full(shape: Any, value: Any, dtype: Any) -> Tensor:
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    array = devices.current().empty(shape, as_dtype(dtype))
+    array.fill(value)
+    return Tensor(array)
+
+
+def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
+    """A tensor of zeros."""
+    return _full(shape, 0, dtype)
+
+
+def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
+    """A tensor of ones."""
+    return _full(shape, 1, dtype)
+
+
+def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Tensor:
+    """A tensor of one value."""
+    return _full(shape, fill_value, dtype)
+
+
+@op(shape=lambda x, value, dtype: Spec(x.shape, as_dtype(dtype)))
+def _full_like(x: Array, value: float, dtype: Any) -> Any:
+    y = empty(x.shape, as_dtype(dtype), x)
+    y.fill(value)
+    return y, None
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Any:
+    """Zeros of the shape and device of x, and of its dtype if none is named."""
+    return full_like(x, 0, dtype)
+
+
+def ones_like(x: Any, dtype: Any = None) -> Any:
+    """Ones of the shape and device of x, and of its dtype if none is named."""
+    return full_like(x, 1, dtype)
+
+
+def full_like(x: Any, fill_value: float, dtype: Any = None) -> Any:
+    """One value in the shape and on the device of x, and in its dtype if none is named."""
+    x = convert_to_tensor(x)
+    return _full_like(x, value=fill_value, dtype=as_dtype(dtype or x.dtype))
+
+
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+    """start, start + step, ... below stop; with one argument, 0 to it."""
+    if stop is None:
+        start, stop = 0, start
+    floating = any(isinstance(v, float) for v in (start, stop, step))
+    dtype = as_dtype(dtype) if dtype is not None else as_dtype(None if floating else "int32")
+    return Tensor(asarray(np.arange(start, stop, step).astype(dtype)))
+
+
+def linspace(start: float, stop: float, num: int = 50, dtype: Any = None) -> Tensor:
+    """`num` evenly spaced numbers from start to stop, both included."""
+    return Tensor(asarray(np.linspace(start, stop, num).astype(as_dtype(dtype))))
+
+
+def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """The (n, m) matrix with ones on diagonal k."""
+    return Tensor(asarray(np.eye(n, m, k, dtype=as_dtype(dtype))))
+
+
+def _one_hot_examples(rng: np.random.Generator, dtype: str) -> Any:
+    yield (np.array([[0, 2], [3, -1]], "int32"), np.arange(4, dtype="int32"),
+           unwritten((2, 2, 4), dtype)), {}  # fmt: skip
+
+
+@kernel(examples=_one_hot_examples)
+def one_hot_forward(xp: Any, labels: Array, classes: Array, out: Array) -> None:
+    """out[..., k] = 1 where the label is k, else 0"""
+    xp.copyto(out, labels[..., None] == classes, casting="unsafe")
+
+
+def _one_hot_rule(labels: Any, num_classes: int, dtype: Any) -> Spec:
+    if as_dtype(labels.dtype).kind not in "iu":
+        raise ShapeError(
+            f"one_hot: labels must be integers, received dtype {as_dtype(labels.dtype).name}. "
+            f"Cast them to 'int32'."
+        )
+    return Spec((*labels.shape, num_classes), as_dtype(dtype))
+
+
+@op(shape=_one_hot_rule)
+def _one_hot(labels: Array, num_classes: int, dtype: Any) -> Any:
+    out = empty((*labels.shape, num_classes), as_dtype(dtype), labels)
+    classes = devices.backend_of(labels).xp.arange(num_classes, dtype="int32")
+    one_hot_forward(labels, classes, out)
+    return out, None
+
+
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+    """1 at the position of each integer label along a new axis, else 0; zeros for other labels."""
+    encoded = _one_hot(convert_to_tensor(x), num_classes=num_classes, dtype=as_dtype(dtype))
+    if axis in (-1, encoded.ndim - 1):
+        return encoded
+    from gpunn.ops.shaping import moveaxis
+
+    return moveaxis(encoded, -1, axis)
+
+
+def stop_gradient(x: Any) -> Any:
+    """The same values, through which no gradient flows."""
+    return Tensor(x.data) if isinstance(x, Tensor) else _identity(x)
+
+
+@op(shape=lambda x: Spec(x.shape, as_dtype(x.dtype)))
+def _identity(x: Array) -> Any:
+    return x, None

@@ -1,0 +1,186 @@
+"""Matrix products. GPU: cublasLt with fused epilogues, CuPy's matmul where that library is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpunn.autodiff.op import Joint, grad_like, op
+from gpunn.autodiff.symbolic import Spec
+from gpunn.backend import cublaslt
+from gpunn.backend.cuda import elementwise
+from gpunn.backend.devices import empty, empty_like
+from gpunn.backend.kernel import Kernel, kernel
+from gpunn.backend.protocol import Array
+from gpunn.errors import ShapeError
+from gpunn.ops import activations as _declared  # noqa: F401  (declares relu, sigmoid, tanh)
+from gpunn.ops import pointwise
+from gpunn.ops.examples import broadcasting, normal, unwritten
+from gpunn.ops.reduce import reduce_sum, sum_to
+from gpunn.ops.rules import broadcast_shapes, result_dtype, shape_of
+
+# --- kernels -------------------------------------------------------------------------------------
+
+
+def _gemm_examples(rng: np.random.Generator, dtype: str) -> Any:
+    m, n, k = 33, 20, 17
+    bias = normal(rng, (n,), dtype)
+    for transpose_a, transpose_b, b, relu in (
+        (False, False, None, False), (True, False, None, False), (False, True, None, False),
+        (False, False, bias, False), (False, False, bias, True),
+    ):  # fmt: skip
+        left = normal(rng, (k, m) if transpose_a else (m, k), dtype)
+        right = normal(rng, (n, k) if transpose_b else (k, n), dtype)
+        options = {"transpose_a": transpose_a, "transpose_b": transpose_b, "relu": relu}
+        yield (left, right, b, unwritten((m, n), dtype)), options
+    left, right = normal(rng, (3, 4, 5), dtype), normal(rng, (3, 5, 6), dtype)
+    yield (left, right, None, unwritten((3, 4, 6), dtype)), {}
+
+
+@kernel(cuda=cublaslt.gemm, examples=_gemm_examples)
+def gemm(
+    xp: Any,
+    a: Array,
+    b: Array,
+    bias: Array | None,
+    out: Array,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    relu: bool = False,
+) -> None:
+    """out = max(0, a b + bias) over the last two axes; bias and ReLU are optional"""
+    left = a.swapaxes(-1, -2) if transpose_a else a
+    right = b.swapaxes(-1, -2) if transpose_b else b
+    if out.dtype == np.float16:  # NumPy multiplies halves in a slow loop, and sums in half
+        out[...] = xp.matmul(left.astype(np.float32), right.astype(np.float32))
+    else:
+        xp.matmul(left, right, out=out)
+    if bias is not None:
+        out += bias
+    if relu:
+        xp.maximum(out, 0, out=out)
+
+
+def _bias_activation(name: str) -> Kernel:
+    """out = f(z + bias): `out` may be `z`"""
+    forward, _ = pointwise.kernels[name]
+
+    def reference(xp: Any, z: Array, bias: Array, out: Array) -> None:
+        xp.add(z, bias, out=out)
+        forward.reference(xp, out, out)
+
+    reference.__name__, reference.__doc__ = f"bias_{name}", f"out = {name}(z + bias)"
+    cuda = elementwise("T z, T bias -> T out", f"out = activation::{name}(T(z + bias))", "activations.cuh")
+    return kernel(cuda=cuda, examples=lambda rng, dtype: _biased(rng, dtype))(reference)
+
+
+def _biased(rng: np.random.Generator, dtype: str) -> Any:
+    return ((a, o) for a, o in broadcasting()(rng, dtype) if a[0].shape == a[2].shape)
+
+
+#: Activations that `dense` fuses: their derivative needs y only, so z need not be kept.
+FUSED = {name: _bias_activation(name) for name in ("relu", "sigmoid", "tanh")}
+
+# --- ops -------------------------------------------------------------------------------------------
+
+
+def _dense_rule(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Spec:
+    if len(x.shape) < 1 or len(w.shape) != 2 or x.shape[-1] not in (w.shape[0], None):
+        raise ShapeError(
+            f"dense: the last axis of x and the first of w must agree (x {tuple(x.shape)}, "
+            f"w {tuple(w.shape)}). Give x of shape (..., {w.shape[0]})."
+        )
+    if b is not None and tuple(b.shape) != (w.shape[1],):
+        raise ShapeError(
+            f"dense: the bias must have one element a unit (b {tuple(b.shape)}, w "
+            f"{tuple(w.shape)}). Give b of shape ({w.shape[1]},)."
+        )
+    return Spec((*x.shape[:-1], w.shape[1]), result_dtype(x, w))
+
+
+@op(shape=_dense_rule, promotes="common")
+def dense(x: Array, w: Array, b: Array | None = None, activation: str | None = None) -> Any:
+    """y = f(x w + b): x (..., K), w (K, N), b (N,) or None; f in `FUSED` or None."""
+    # X, Y, dZ are the matrix views of x, y, dz: one row a sample.
+    K, N = w.shape
+    X = x if x.ndim == 2 else x.reshape(-1, K)
+    Y = empty((X.shape[0], N), x.dtype, x)
+    if activation is None or (activation == "relu" and b is not None):
+        gemm(X, w, b, Y, relu=activation is not None)
+    elif b is None:
+        gemm(X, w, None, Y)
+        pointwise.kernels[activation][0](Y, Y)
+    else:
+        gemm(X, w, None, Y)
+        FUSED[activation](Y, b, Y)
+
+    def gradients(dy: Array, needed: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        dZ = dy if dy.ndim == 2 else dy.reshape(-1, N)
+        if activation is not None:
+            dY, dZ = dZ, empty_like(Y)
+            pointwise.kernels[activation][1](Y, Y, dY, dZ)
+        dx = dw = db = None
+        if needed[1]:
+            dw = grad_like(w)
+            gemm(X, dZ, None, dw, transpose_a=True)
+        if b is not None and needed[2]:
+            db = grad_like(b)
+            reduce_sum(dZ, db, axes=(0,))
+        if needed[0]:
+            dx = empty(x.shape, x.dtype, x)
+            gemm(dZ, w, None, dx if dx.ndim == 2 else dx.reshape(-1, K), transpose_b=True)
+        return dx, dw, db
+
+    return Y if x.ndim == 2 else Y.reshape(*x.shape[:-1], N), Joint(gradients)
+
+
+def _matmul_rule(x: Any, y: Any) -> Spec:
+    a, b = tuple(shape_of(x)), tuple(shape_of(y))
+    if not a or not b:
+        raise ShapeError(f"matmul: a number has no matrix product ({a}, {b}). Use multiply.")
+    rows = a[-1:] if len(a) == 1 else a[-2:]
+    columns = b if len(b) == 1 else b[-2:]
+    if rows[-1] != columns[0] and None not in (rows[-1], columns[0]):
+        raise ShapeError(
+            f"matmul: the last axis of x and the last but one of y must agree (x {a}, y {b}). "
+            f"Transpose one of them."
+        )
+    batch = broadcast_shapes("matmul", a[:-2], b[:-2]) if len(a) > 2 or len(b) > 2 else ()
+    return Spec((*batch, *rows[:-1], *columns[1:]), result_dtype(x, y))
+
+
+def _as_batch(x: Array, batch: tuple[int, ...]) -> Array:
+    """(…, M, N) as (B, M, N) for the common batch shape, or as (M, N) where there is none."""
+    if not batch:
+        return x
+    full = (*batch, *x.shape[-2:])
+    if x.shape != full:
+        spread_out = empty(full, x.dtype, x)
+        spread_out[...] = x
+        x = spread_out
+    return x.reshape(-1, *x.shape[-2:])
+
+
+@op(shape=_matmul_rule, promotes="common")
+def matmul(x: Array, y: Array) -> Any:
+    """z = x y over the last two axes, batch axes broadcast; 1-D x is a row, 1-D y a column."""
+    a = x.reshape(1, -1) if x.ndim == 1 else x
+    b = y.reshape(-1, 1) if y.ndim == 1 else y
+    shape = _matmul_rule(x, y).shape
+    batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2]) if max(a.ndim, b.ndim) > 2 else ()
+    A, B = _as_batch(a, batch), _as_batch(b, batch)
+    Z = empty((*A.shape[:-1], B.shape[-1]), x.dtype, x)
+    gemm(A, B, None, Z)
+
+    def grad_x(dz: Array) -> Array:
+        dA = empty_like(A)
+        gemm(dz.reshape(Z.shape), B, None, dA, transpose_b=True)
+        return sum_to(dA.reshape(*batch, *a.shape[-2:]), a.shape).reshape(x.shape)
+
+    def grad_y(dz: Array) -> Array:
+        dB = empty_like(B)
+        gemm(A, dz.reshape(Z.shape), None, dB, transpose_a=True)
+        return sum_to(dB.reshape(*batch, *b.shape[-2:]), b.shape).reshape(y.shape)
+
+    return Z.reshape(shape), (grad_x, grad_y)

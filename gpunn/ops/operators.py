@@ -1,0 +1,78 @@
+"""NumPy-like operators and methods on tensors and symbolic tensors, by the ops of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gpunn.autodiff.symbolic import SymbolicTensor
+from gpunn.autodiff.tensor import Tensor
+from gpunn.ops import arithmetic, compare, creation, elementwise, gemm, reduce, shaping
+
+
+def _swapped(function: Callable) -> Callable:
+    return lambda self, other: function(other, self)
+
+
+def _reshape(self: Any, *shape: Any) -> Any:
+    return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+
+def _transpose(self: Any, *axes: Any) -> Any:
+    given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    return shaping.transpose(self, axes=given or None)
+
+
+_BINARY = {
+    "add": arithmetic.add,
+    "sub": arithmetic.subtract,
+    "mul": arithmetic.multiply,
+    "truediv": arithmetic.divide,
+    "floordiv": arithmetic.floor_divide,
+    "mod": arithmetic.mod,
+    "pow": arithmetic.power,
+    "matmul": gemm.matmul,
+    "and": compare.logical_and,
+    "or": compare.logical_or,
+    "xor": compare.logical_xor,
+}
+_COMPARISONS = {
+    "eq": compare.equal,
+    "ne": compare.not_equal,
+    "lt": compare.less,
+    "le": compare.less_equal,
+    "gt": compare.greater,
+    "ge": compare.greater_equal,
+}
+_METHODS: dict[str, Any] = {
+    "__neg__": elementwise.negative,
+    "__abs__": elementwise.abs_,
+    "__invert__": compare.logical_not,
+    "__getitem__": shaping.getitem,
+    "astype": creation.cast,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "flatten": shaping.ravel,
+    "squeeze": shaping.squeeze,
+    "sum": reduce.sum,
+    "mean": reduce.mean,
+    "max": reduce.max,
+    "min": reduce.min,
+    "argmax": reduce.argmax,
+    "argmin": reduce.argmin,
+    "T": property(shaping.transpose),
+}
+
+
+def install() -> None:
+    """Give tensors their operators."""
+    for cls in (Tensor, SymbolicTensor):
+        for name, function in _BINARY.items():
+            setattr(cls, f"__{name}__", function)
+            setattr(cls, f"__r{name}__", _swapped(function))
+        for name, function in (_COMPARISONS | {k: v for k, v in _METHODS.items()}).items():
+            setattr(cls, name if name in _METHODS else f"__{name}__", function)
+        cls.__hash__ = object.__hash__  # type: ignore[method-assign]  (== compares elements)
+        cls.__array_priority__ = 100  # type: ignore[union-attr]  (ndarray + tensor is a tensor)
+    Tensor.__array_ufunc__ = None  # type: ignore[attr-defined]
+    Tensor.__iter__ = lambda self: iter(shaping.unstack(self))  # type: ignore[attr-defined]

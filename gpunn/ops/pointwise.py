@@ -1,0 +1,81 @@
+"""pointwise: declares an elementwise function of one tensor: forward, derivative, CUDA twin.
+
+One declaration makes two kernels (`<name>_forward`, `<name>_backward`) and one op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gpunn.autodiff.op import op, same
+from gpunn.backend.cuda import elementwise
+from gpunn.backend.devices import empty_like
+from gpunn.backend.kernel import Kernel, kernel
+from gpunn.ops.examples import unary
+
+#: The kernels of each function by name: {"relu": (relu_forward, relu_backward), ...}
+kernels: dict[str, tuple[Kernel, Kernel]] = {}
+
+#: Which of x and y the derivative of each function is written in.
+derivative_uses: dict[str, str] = {}
+
+
+def pointwise(
+    name: str,
+    doc: str,
+    forward: Callable[..., None],
+    backward: Callable[..., None],
+    *,
+    uses: str = "x",
+    cuda: bool = False,
+    domain: tuple[float, float] = (-3.0, 3.0),
+    promotes: str | None = "float",
+    **defaults: float,
+) -> Callable[..., Any]:
+    """Declare y = f(x) with dx = f'(x) · dy.
+
+    `forward(xp, x, out, **options)` and `backward(xp, x, y, dy, dx, **options)` write into their
+    last array. `uses` says which of x and y the derivative reads ("x", "y" or "xy"), so that the
+    other one need not be kept: it is then passed in the other's place. With `cuda`, the header
+    `activations.cuh` holds the device functions
+    `activation::<name>(x, ...)` and `activation::<name>_grad(x, y, ...)`.
+    `promotes`: "float" computes integers in floatx, None in their own dtype.
+    `defaults`: the options and their default values.
+    """
+    parameters = "".join(f", T {option}" for option in defaults)
+    arguments = "".join(f", {option}" for option in defaults)
+    forward_cuda = backward_cuda = None
+    if cuda:
+        forward_cuda = elementwise(
+            f"T x{parameters} -> T out", f"out = activation::{name}(x{arguments})", "activations.cuh"
+        )
+        backward_cuda = elementwise(
+            f"T x, T y, T dy{parameters} -> T dx",
+            f"dx = T(dy * activation::{name}_grad(x, y{arguments}))",
+            "activations.cuh",
+        )
+    forward.__name__, forward.__doc__ = f"{name}_forward", doc
+    backward.__name__, backward.__doc__ = f"{name}_backward", f"dx = {name}'(x) · dy"
+    run = kernel(cuda=forward_cuda, examples=unary(*domain, **defaults))(forward)
+    differentiate = kernel(cuda=backward_cuda, examples=unary(*domain, 3, **defaults))(backward)
+
+    def function(x: Any, **options: float) -> Any:
+        if defaults:
+            options = {**defaults, **options}
+        y = empty_like(x)
+        run(x, y, **options)
+        kept_x = x if "x" in uses else y
+        kept_y = y if "y" in uses else x
+
+        def gradient(dy: Any) -> Any:
+            dx = empty_like(dy)
+            differentiate(kept_x, kept_y, dy, dx, **options)
+            return dx
+
+        return y, (gradient,)
+
+    function.__name__, function.__qualname__, function.__doc__ = name, name, doc
+    kernels[name] = (run, differentiate)
+    derivative_uses[name] = uses
+    return op(shape=same, promotes=promotes)(function)

@@ -1,0 +1,118 @@
+"""Softmax along an axis. CUDA twin: kernels/softmax.cu, one block a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpunn.autodiff.op import op, same
+from gpunn.autodiff.symbolic import Spec
+from gpunn.backend.cuda import contiguous, raw
+from gpunn.backend.devices import empty_like
+from gpunn.backend.kernel import Kernel, kernel
+from gpunn.backend.protocol import Array
+from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.rules import normalize_axis
+
+# Kernels see the softmax axis last: `_rows` brings it there.
+
+
+def _forward_examples(rng: np.random.Generator, dtype: str) -> Any:
+    for shape in ((1, 1), (5, 10), (3, 300), (2, 3, 33)):
+        yield (normal(rng, shape, dtype) * 3, unwritten(shape, dtype)), {}
+
+
+def _backward_examples(rng: np.random.Generator, dtype: str) -> Any:
+    for shape in ((5, 10), (3, 300)):
+        y = rng.uniform(0.1, 1, shape)
+        y = np.asarray(y / y.sum(-1, keepdims=True), dtype)
+        yield (y, normal(rng, shape, dtype), unwritten(shape, dtype)), {}
+
+
+def _launch(*arrays: Array) -> Any:
+    x = arrays[0]
+    if x.ndim == 0 or x.size == 0 or not contiguous(*arrays):
+        return NotImplemented
+    n = x.shape[-1]
+    threads = 32 if n <= 64 else 256
+    return (x.size // n,), (threads,), (*arrays, np.int32(n)), 0
+
+
+def exp_shifted(xp: Any, x: Array, out: Array) -> Array:
+    """out = e^(x - max x) along the last axis; returns its sums."""
+    xp.subtract(x, xp.max(x, axis=-1, keepdims=True), out=out)
+    xp.exp(out, out=out)
+    return xp.sum(out, axis=-1, keepdims=True)
+
+
+@kernel(cuda=raw("softmax.cu", "softmax_forward", _launch), examples=_forward_examples)
+def softmax_forward(xp: Any, x: Array, out: Array) -> None:
+    """out = e^(x - max x) / Σ e^(x - max x) along the last axis"""
+    out /= exp_shifted(xp, x, out)
+
+
+@kernel(cuda=raw("softmax.cu", "softmax_backward", _launch), examples=_backward_examples)
+def softmax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
+    """dx = y · (dy - Σ y · dy) along the last axis"""
+    xp.multiply(y, dy, out=dx)
+    inner = xp.sum(dx, axis=-1, keepdims=True)
+    xp.subtract(dy, inner, out=dx)
+    dx *= y
+
+
+@kernel(cuda=raw("softmax.cu", "log_softmax_forward", _launch), examples=_forward_examples)
+def log_softmax_forward(xp: Any, x: Array, out: Array) -> None:
+    """out = x - max x - log Σ e^(x - max x) along the last axis"""
+    shifted = x - xp.max(x, axis=-1, keepdims=True)
+    xp.subtract(shifted, xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True)), out=out)
+
+
+@kernel(cuda=raw("softmax.cu", "log_softmax_backward", _launch), examples=_backward_examples)
+def log_softmax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
+    """dx = dy - e^y · Σ dy along the last axis"""
+    xp.multiply(xp.exp(y), xp.sum(dy, axis=-1, keepdims=True), out=dx)
+    xp.subtract(dy, dx, out=dx)
+
+
+def _rows(x: Array, axis: int) -> Array:
+    """x with the axis last, C-contiguous."""
+    from gpunn.ops.creation import copy_into
+
+    moved = x if axis == x.ndim - 1 else x.swapaxes(axis, -1)
+    if moved.flags.c_contiguous:
+        return moved
+    out = empty_like(moved)
+    copy_into(moved, out)
+    return out
+
+
+def _along_axis(x: Array, axis: int, forward: Kernel, backward: Kernel) -> Any:
+    along = normalize_axis("softmax", axis, x.ndim)
+    rows = _rows(x, along)
+    y = empty_like(rows)
+    forward(rows, y)
+
+    def gradient(dy: Array) -> Array:
+        dx = empty_like(y)
+        backward(y, _rows(dy, along), dx)
+        return dx.swapaxes(along, -1)
+
+    return y.swapaxes(along, -1), (gradient,)
+
+
+def _rule(x: Any, axis: int = -1) -> Spec:
+    normalize_axis("softmax", axis, len(x.shape))
+    return same(x)
+
+
+@op(shape=_rule, promotes="float")
+def softmax(x: Array, axis: int = -1) -> Any:
+    """y_i = e^(x_i) / Σ_j e^(x_j) along an axis; the sum of y is 1."""
+    return _along_axis(x, axis, softmax_forward, softmax_backward)
+
+
+@op(shape=_rule, promotes="float")
+def log_softmax(x: Array, axis: int = -1) -> Any:
+    """y_i = x_i - log Σ_j e^(x_j) along an axis, without overflow."""
+    return _along_axis(x, axis, log_softmax_forward, log_softmax_backward)
