@@ -145,7 +145,8 @@ ACTIVATION T hard_shrink_grad(T x, T, T threshold) {
 }
 
 ACTIVATION T soft_shrink(T x, T threshold) {
-  return x > threshold ? T(x - threshold) : x < -threshold ? T(x + threshold) : T(0);
+  T y = x > threshold ? T(x - threshold) : x < -threshold ? T(x + threshold) : T(0);
+  return x != x ? x : y;
 }
 ACTIVATION T soft_shrink_grad(T x, T, T threshold) {
   return x > threshold || x < -threshold ? T(1) : T(0);

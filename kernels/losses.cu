@@ -48,10 +48,9 @@ LOSS_KERNEL(sparse_softmax_cross_entropy, int) {
   int label = target[blockIdx.x];
   bool valid = label >= 0 && label < n;
   C top = row_max<C>(x, n, scratch), log_sum = log_sum_exp(x, n, top, scratch);
-  int marked = valid ? label : 0;
-  FOR_ROW(j) dx[j] = T(exp(C(x[j]) - top - log_sum) - (j == marked ? C(1) : C(0)));
+  FOR_ROW(j) dx[j] = T(exp(C(x[j]) - top - log_sum) - (j == label ? C(1) : C(0)));
   if (threadIdx.x == 0)
-    loss[blockIdx.x] = T(valid ? log_sum - (C(x[marked]) - top) : C(not_a_number()));
+    loss[blockIdx.x] = T(valid ? log_sum - (C(x[label]) - top) : C(not_a_number()));
 }
 
 LOSS_KERNEL(softmax_cross_entropy, T) {
@@ -68,19 +67,19 @@ LOSS_KERNEL(softmax_cross_entropy, T) {
   if (threadIdx.x == 0) loss[blockIdx.x] = T(value);
 }
 
-LOSS_KERNEL(sparse_cross_entropy, int, , float epsilon) {
+LOSS_KERNEL(sparse_cross_entropy, int, , double epsilon) {
   ROW_BEGINS
   int label = target[blockIdx.x];
   bool valid = label >= 0 && label < n;
   int marked = valid ? label : 0;
   C total = row_sum<C>(x, n, scratch), eps = C(epsilon), p = C(x[marked]) / total;
-  bool flows = inside(p, eps);
+  bool flows = valid && inside(p, eps);
   FOR_ROW(j)
     dx[j] = T(flows ? C(1) / total - (j == marked ? C(1) / C(x[j]) : C(0)) : C(0));
   if (threadIdx.x == 0) loss[blockIdx.x] = T(valid ? -log(clipped(p, eps)) : C(not_a_number()));
 }
 
-LOSS_KERNEL(cross_entropy, T, , float epsilon) {
+LOSS_KERNEL(cross_entropy, T, , double epsilon) {
   ROW_BEGINS
   target += row;
   C total = row_sum<C>(x, n, scratch), eps = C(epsilon), value = C(0), inner = C(0);
@@ -112,7 +111,7 @@ LOSS_KERNEL(sigmoid_cross_entropy, T) {
   if (threadIdx.x == 0) loss[blockIdx.x] = T(value / C(n));
 }
 
-LOSS_KERNEL(binary_cross_entropy, T, , float epsilon) {
+LOSS_KERNEL(binary_cross_entropy, T, , double epsilon) {
   ROW_BEGINS
   target += row;
   C value = C(0), eps = C(epsilon);

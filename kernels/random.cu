@@ -30,13 +30,13 @@ template <class T> __global__ void random_normal(const unsigned int* state, T* o
 }
 
 template <class T>
-__global__ void dropout_mask(const unsigned int* state, T* out, long long size, float rate) {
+__global__ void dropout_mask(const unsigned int* state, T* out, long long size, double rate) {
   const int count = Uniform<float>::per_block;
   typedef typename compute<T>::type C;
   T kept = T(C(1) / (C(1) - C(rate)));
   FOR_BLOCKS(b, count) {
     PhiloxBlock block = philox(b, state);
     for (int i = 0; i < count && b * count + i < size; i++)
-      out[b * count + i] = Uniform<float>::of(block, i) >= rate ? kept : T(0);
+      out[b * count + i] = Uniform<float>::of(block, i) >= (float)rate ? kept : T(0);
   }
 }

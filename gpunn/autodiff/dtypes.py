@@ -29,9 +29,9 @@ def _numpy_dtype(name: str) -> np.dtype:
 
 def as_dtype(dtype: Any = None) -> np.dtype:
     """The NumPy dtype of a name, type or dtype; None is floatx."""
-    if type(dtype) is np.dtype:
-        return dtype
-    if dtype is None:
+    if isinstance(dtype, np.dtype):
+        dtype = dtype_name(dtype)
+    elif dtype is None:
         dtype = config.floatx()
     elif isinstance(dtype, type):
         dtype = _PYTHON[dtype] or config.floatx() if dtype in _PYTHON else np.dtype(dtype).name
@@ -40,6 +40,12 @@ def as_dtype(dtype: Any = None) -> np.dtype:
     if dtype not in NAMES:
         raise unknown_name("dtype", dtype, NAMES)
     return _numpy_dtype(dtype)
+
+
+@cache
+def dtype_name(dtype: np.dtype) -> str:
+    """``dtype.name``, which NumPy makes anew, slowly, each time."""
+    return dtype.name
 
 
 @cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,22 +31,22 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
     caller passed that has `.shape` and `.dtype`; numbers stay numbers, None stays None.
 
     `promotes`: ``"common"`` casts the inputs to their common dtype, ``"float"`` makes that a float.
+
+    Inputs are the parameters annotated ``Array``, and those annotated ``Any`` without a default;
+    the ones after them are options, which callers may also give by position.
     """
 
     def decorate(function: Callable) -> Callable:
+        signature: list[tuple[int, tuple[str, ...]]] = []  # read at the first call
+
         @functools.wraps(function)
         def call(*inputs: Any, **options: Any) -> Any:
-            tensors = []
-            tracked = symbolic = False
-            for x in inputs:
-                if not isinstance(x, Tensor):
-                    if isinstance(x, SymbolicTensor):
-                        symbolic = True
-                    elif x is not None and type(x) not in _NUMBERS:
-                        x = Tensor(asarray(x, None, _first_array(inputs)))
-                elif x.tracked:
-                    tracked = True
-                tensors.append(x)
+            if not signature:
+                signature.append(_parameters(function))
+            arity, names = signature[0]
+            if len(inputs) > arity:
+                inputs, options = _options_by_name(call, inputs, arity, names, options)
+            tensors, symbolic = _as_tensors(inputs)
             if promotes is not None:
                 tensors = _promoted(tensors, promotes)
             if symbolic:
@@ -52,27 +54,75 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
             arrays = [x.data if isinstance(x, Tensor) else x for x in tensors]
             shape(*arrays, **options)
             y, gradients = function(*arrays, **options)
-            tracked = tracked and gradients is not None and bool(tape.state.tapes)
-            if type(y) is tuple:
-                out: Any = tuple(Tensor(part, tracked and is_float(part.dtype)) for part in y)
-            else:
-                tracked = tracked and is_float(y.dtype)
-                out = Tensor(y, tracked)
-            if tracked:
-                record = (
-                    out,
-                    tuple(x if isinstance(x, Tensor) else None for x in tensors),
-                    gradients,
-                )
-                for recording in tape.state.tapes:
-                    recording.records.append(record)
-            return out
+            return _recorded(y, gradients, tensors)
 
         call.shape_rule = shape  # type: ignore[attr-defined]
         registry[function.__name__.strip("_")] = call
         return call
 
     return decorate
+
+
+def _parameters(function: Callable) -> tuple[int, tuple[str, ...]]:
+    """How many inputs a function takes, and the names of the options that follow them."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return sys.maxsize, ()
+    named = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    inputs = [
+        p
+        for p in named
+        if str(p.annotation).startswith("Array") or (p.annotation == "Any" and p.default is p.empty)
+    ]
+    return len(inputs), tuple(p.name for p in named[len(inputs) :])
+
+
+def _options_by_name(
+    call: Callable, inputs: tuple, arity: int, names: tuple[str, ...], options: dict
+) -> tuple[tuple, dict]:
+    """What stands after the inputs goes to the options."""
+    if len(inputs) > arity + len(names):
+        raise TypeError(
+            f"{call.__name__}: at most {arity + len(names)} positional arguments are possible, "
+            f"received {len(inputs)}. Give options by name."
+        )
+    return inputs[:arity], {**dict(zip(names, inputs[arity:], strict=False)), **options}
+
+
+def _as_tensors(inputs: tuple) -> tuple[list, bool]:
+    """The inputs as tensors, and whether one is symbolic. Numbers beside tensors stay numbers."""
+    tensors, symbolic = [], False
+    for x in inputs:
+        if not isinstance(x, Tensor):
+            if isinstance(x, SymbolicTensor):
+                symbolic = True
+            elif x is not None and (type(x) not in _NUMBERS or len(inputs) == 1):
+                x = Tensor(asarray(x, None, _first_array(inputs)))
+        tensors.append(x)
+    return tensors, symbolic
+
+
+def _recorded(y: Any, gradients: Any, inputs: list) -> Any:
+    """The output as a tensor, on record with the tapes if it depends on a tracked input."""
+    tapes = tape.state.tapes
+    sources: list[Tensor | None] = []  # untracked inputs are not kept alive
+    tracked = False
+    if tapes and gradients is not None:
+        for x in inputs:
+            if isinstance(x, Tensor) and x.tracked:
+                tracked = True
+                sources.append(x)
+            else:
+                sources.append(None)
+    if type(y) is tuple:
+        out: Any = tuple(Tensor(part, tracked and is_float(part.dtype)) for part in y)
+    else:
+        tracked = tracked and is_float(y.dtype)
+        out = Tensor(y, tracked)
+    if tracked:
+        for recording in tapes:
+            recording.records.append((out, sources, gradients))
+    return out
 
 
 def _first_array(inputs: tuple) -> Any:
@@ -82,26 +132,26 @@ def _first_array(inputs: tuple) -> Any:
 
 def _promoted(inputs: list, rule: str) -> list:
     """The inputs cast to one dtype; Python numbers are weak: a float makes integers floatx."""
-    tensors = [x for x in inputs if x is not None and type(x) not in _NUMBERS]
-    if not tensors:
-        inputs = [Tensor(asarray(x)) for x in inputs]
-        tensors = inputs
-    first = tensors[0].data.dtype if isinstance(tensors[0], Tensor) else as_dtype(tensors[0].dtype)
-    dtype = first
-    for x in tensors[1:]:
-        other = x.data.dtype if isinstance(x, Tensor) else as_dtype(x.dtype)
-        if other != dtype:
-            dtype = promote(dtype, other)
-    if not is_float(dtype):
-        if rule == "float" or any(type(x) is float for x in inputs):
-            dtype = to_float(dtype)
-        elif dtype.kind == "b" and any(type(x) is int for x in inputs):
-            dtype = as_dtype("int32")
+    dtypes = {_dtype_of(x) for x in inputs if x is not None and type(x) not in _NUMBERS}
+    if not dtypes:
+        return _promoted([Tensor(asarray(x)) for x in inputs], rule)
+    dtype = promote(*dtypes)
+    if is_float(dtype):
+        if len(dtypes) == 1:
+            return inputs  # the common case
+    elif rule == "float" or any(type(x) is float for x in inputs):
+        dtype = to_float(dtype)
+    elif dtype.kind == "b" and any(type(x) is int for x in inputs):
+        dtype = as_dtype("int32")
     cast = registry["cast"]
     return [
-        x if x is None or type(x) in _NUMBERS or as_dtype(x.dtype) == dtype else cast(x, dtype=dtype)
+        x if x is None or type(x) in _NUMBERS or _dtype_of(x) == dtype else cast(x, dtype=dtype)
         for x in inputs
     ]
+
+
+def _dtype_of(x: Any) -> Any:
+    return x.data.dtype if isinstance(x, Tensor) else as_dtype(x.dtype)
 
 
 def _symbolic(call: Callable, specs: Any, inputs: tuple, options: dict) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from gpunn.autodiff.dtypes import as_dtype
 
 #: A shape whose unknown lengths (the batch) are None.
-SymbolicShape = tuple[int | None, ...]
+SymbolicShape = tuple[Any, ...]
 
 
 class Spec(NamedTuple):

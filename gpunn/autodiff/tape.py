@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.dtypes import is_float
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.backend import devices
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.errors import GradientError, ShapeError
+from gpunn.errors import DTypeError, GradientError, ShapeError
 
 
 class _State(threading.local):
@@ -59,7 +60,7 @@ def grad_like(array: Array) -> Array:
 
 
 class Tape:
-    """Records `(output, inputs, gradients)` of every op on a tracked tensor."""
+    """Records `(output, tracked inputs, gradients)` of every op on a tracked tensor."""
 
     def __init__(self) -> None:
         self.records: list[tuple] = []
@@ -82,11 +83,7 @@ class Tape:
 
         `into` gives each wanted gradient a place. Without `keep`, records are freed on the way.
         """
-        if state.tapes:
-            raise GradientError(
-                "gradient() was called while a tape records; gpunn has first derivatives only. "
-                "Call it after the `with` block."
-            )
+        _refuse_while_recording()
         grads = dict(seeds)
         owned: set[int] = set()
         if into is not None:
@@ -97,7 +94,7 @@ class Tape:
         try:
             records = reversed(self.records) if keep else _drain(self.records)
             for output, inputs, gradients in records:
-                dy = _take(grads, output, wanted_ids, kept)
+                dy = _take(grads, output, wanted_ids, kept, owned)
                 if dy is not None:
                     _propagate(dy, inputs, gradients, grads, owned)
         finally:
@@ -106,34 +103,45 @@ class Tape:
         return found if into is None else _settle(found, into)
 
 
+def _refuse_while_recording() -> None:
+    if state.tapes:
+        raise GradientError(
+            "gradient() was called while a tape records; gpunn has first derivatives only. "
+            "Call it after the `with` block."
+        )
+
+
 def _drain(records: list[tuple]) -> Iterable[tuple]:
     while records:
         yield records.pop()
 
 
-def _take(grads: dict, output: Any, wanted: set[int], kept: dict) -> Any:
-    """The gradient of an op's output, or a tuple of them; None if nothing flows there."""
+def _take(grads: dict, output: Any, wanted: set[int], kept: dict, owned: set[int]) -> Any:
+    """The gradient of an op's output, or a tuple of them; None if nothing flows there.
+
+    From here on closures may pass it on, so it is borrowed.
+    """
     if type(output) is tuple:
-        dys = tuple(_take(grads, o, wanted, kept) for o in output)
+        dys = tuple(_take(grads, o, wanted, kept, owned) for o in output)
         return None if all(dy is None for dy in dys) else dys
     dy = grads.pop(id(output), None)
+    owned.discard(id(dy))
     if dy is not None and id(output) in wanted:
         kept[id(output)] = dy
     return dy
 
 
-def _propagate(dy: Any, inputs: tuple, gradients: Any, grads: dict, owned: set[int]) -> None:
+def _propagate(dy: Any, inputs: list, gradients: Any, grads: dict, owned: set[int]) -> None:
+    """Add the gradients of an op's tracked inputs, given that of its output."""
     if type(gradients) is Joint:
-        needed = tuple(x is not None and x.tracked for x in inputs)
-        parts = zip(inputs, gradients.closure(dy, needed), strict=True)
+        found = gradients.closure(dy, [x is not None for x in inputs])
     else:
-        parts = (
-            (x, closure(dy))
+        found = [
+            None if x is None else closure(dy)
             for x, closure in zip(inputs, gradients, strict=True)
-            if x is not None and x.tracked
-        )
-    for x, dx in parts:
-        if x is None or dx is None or not x.tracked:
+        ]
+    for x, dx in zip(inputs, found, strict=True):
+        if x is None or dx is None:
             continue
         before = grads.get(id(x))
         if before is None:
@@ -163,12 +171,15 @@ class no_grad:  # noqa: N801
     ...     y = model(x)
     """
 
+    def __init__(self) -> None:
+        self._outer: list[tuple[Tape, ...]] = []
+
     def __enter__(self) -> None:
-        self._outer = state.tapes
+        self._outer.append(state.tapes)
         state.tapes = ()
 
     def __exit__(self, *_: object) -> None:
-        state.tapes = self._outer
+        state.tapes = self._outer.pop()
 
 
 class GradientTape(Tape):
@@ -204,7 +215,7 @@ class GradientTape(Tape):
                 "This tape's gradient() was taken already, and its records are freed. "
                 "Use GradientTape(persistent=True) to take several."
             )
-        self._used = True
+        _refuse_while_recording()
         single = isinstance(sources, Tensor)
         wanted = [sources] if single else list(sources)
         dy = devices.empty_like(target.data)
@@ -217,6 +228,7 @@ class GradientTape(Tape):
             )
         else:
             dy[...] = asarray(output_gradients, like=target.data)
+        self._used = True
         found = self.backward({id(target): dy}, wanted, keep=self.persistent)
         if not self.persistent:
             self._release()
@@ -237,7 +249,13 @@ def value_and_grad(function: Callable[..., Tensor], argnums: int | tuple[int, ..
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
         inputs: list[Any] = list(args)
         for i in numbers:
-            inputs[i] = Tensor(asarray(args[i], None), tracked=True)
+            array = asarray(args[i], None)
+            if not is_float(array.dtype):
+                raise DTypeError(
+                    f"grad: argument {i} has dtype {array.dtype}, which has no derivative. "
+                    f"Give floats."
+                )
+            inputs[i] = Tensor(array, tracked=True)
         with GradientTape() as tape:
             value = function(*inputs, **kwargs)
         if not isinstance(value, Tensor) or value.size != 1:

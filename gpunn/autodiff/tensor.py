@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpunn.autodiff.dtypes import as_dtype, is_float
+from gpunn.autodiff.dtypes import as_dtype, dtype_name
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array, Shape
 from gpunn.errors import DTypeError
@@ -25,6 +25,20 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_keras_mask", "data", "tracked")
 
+    if TYPE_CHECKING:  # gpunn/ops/operators.py installs them
+        __add__: Any
+        __radd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __pow__: Any
+        __matmul__: Any
+        __neg__: Any
+        __getitem__: Any
+
     def __init__(self, data: Array, tracked: bool = False):
         self.data = data
         self.tracked = tracked
@@ -38,7 +52,7 @@ class Tensor:
     @property
     def dtype(self) -> str:
         """The name of the element type, e.g. ``"float32"``."""
-        return self.data.dtype.name
+        return dtype_name(self.data.dtype)
 
     @property
     def ndim(self) -> int:
@@ -156,8 +170,3 @@ def _holds_numpy(value: Any) -> bool:
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
     return hasattr(value, "dtype")
-
-
-def is_tracked_dtype(array: Array) -> bool:
-    """True if gradients can flow to an array of this dtype."""
-    return is_float(array.dtype)

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.backend import devices
@@ -86,6 +88,10 @@ class Variable(Tensor):
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
         self.tracked = self._trainable and is_float(self.data.dtype)
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the values: unlike a tensor's, they change later."""
+        return np.array(devices.to_numpy(self.data))
 
     @property
     def value(self) -> Tensor:

@@ -28,6 +28,7 @@ _EPILOGUE = {(False, False): 1, (False, True): 2, (True, False): 4, (True, True)
 _TRANSPOSE_A, _TRANSPOSE_B, _EPILOGUE_MODE, _BIAS_POINTER = 3, 4, 7, 8  # of a matmul descriptor
 _BATCH_COUNT, _BATCH_STRIDE = 5, 6  # of a matrix layout
 _MAX_WORKSPACE = 1  # of a preference
+_MIN_ALIGNMENT = (5, 6, 7, 8)  # of a preference: of a, b, c and d, in bytes; 256 if not set
 WORKSPACE = 32 << 20  # bytes
 
 
@@ -71,7 +72,7 @@ class _Plan:
     """Descriptors and algorithm of one GEMM: everything but the pointers."""
 
     def __init__(self, owner: CublasLt, key: tuple):
-        dtype, m, n, k, batch, transpose_a, transpose_b, bias, relu = key
+        dtype, m, n, k, batch, transpose_a, transpose_b, bias, relu, self.alignment = key
         self.lib = owner.lib
         self.scalar = c.c_double if dtype == "float64" else c.c_float
         self.one, self.zero = self.scalar(1), self.scalar(0)
@@ -128,13 +129,15 @@ class _Plan:
         owner.check(
             self.lib.cublasLtMatmulPreferenceCreate(c.byref(preference)), "MatmulPreferenceCreate"
         )
-        limit = c.c_uint64(WORKSPACE)
-        owner.check(
-            self.lib.cublasLtMatmulPreferenceSetAttribute(
-                preference, _MAX_WORKSPACE, c.byref(limit), c.sizeof(limit)
-            ),
-            "MatmulPreferenceSetAttribute",
-        )
+        settings = [(_MAX_WORKSPACE, c.c_uint64(WORKSPACE))]
+        settings += [(attribute, c.c_uint32(self.alignment)) for attribute in _MIN_ALIGNMENT]
+        for attribute, value in settings:
+            owner.check(
+                self.lib.cublasLtMatmulPreferenceSetAttribute(
+                    preference, attribute, c.byref(value), c.sizeof(value)
+                ),
+                f"MatmulPreferenceSetAttribute {attribute}",
+            )
         status = self.lib.cublasLtMatmulAlgoGetHeuristic(
             owner.handle, self.descriptor, self.first, self.second, self.result, self.result,
             preference, 1, c.byref(found), c.byref(count),
@@ -182,7 +185,9 @@ class CublasLt:
         m, n = out.shape[-2:]
         k = a.shape[-2] if ta else a.shape[-1]
         batch = out.shape[0] if out.ndim == 3 else 1
-        key = (out.dtype.name, m, n, k, batch, ta, tb, bias is not None, relu)
+        pointers = [x.data.ptr for x in (a, b, bias, out) if x is not None]
+        alignment = min(256, *(pointer & -pointer for pointer in pointers))
+        key = (out.dtype.name, m, n, k, batch, ta, tb, bias is not None, relu, alignment)
         plan = self.plans.get(key)
         if plan is None:
             plan = self.plans[key] = _Plan(self, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,6 @@ class Kernel:
     ):
         self.name = reference.__name__
         self.reference = reference
-        self.parameters = tuple(inspect.signature(reference).parameters)[1:]  # without xp
         self.cuda = cuda
         self.examples = examples
         self.dtypes = dtypes
@@ -46,6 +46,11 @@ class Kernel:
         if self.name in registry:
             raise ValueError(f"A kernel named '{self.name}' exists already; rename one of them.")
         registry[self.name] = self
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the reference's arrays and options."""
+        return tuple(inspect.signature(self.reference).parameters)[1:]  # without xp
 
     def __call__(self, *arrays: Any, **options: Any) -> None:
         gpu_type = devices.opened.gpu_type

@@ -84,7 +84,7 @@ class NumpyBackend:
         if hasattr(value, "get") and hasattr(value, "__cuda_array_interface__"):
             value = value.get()
         array = np.asarray(value, dtype)
-        if array.dtype.kind in "OSU":
+        if array.dtype.kind in "OSUMm":
             raise DTypeError(
                 f"gpunn computes with numbers, received an array of dtype {array.dtype} and shape "
                 f"{array.shape}. Ragged rows or text inside? Pad or encode it first."

@@ -55,11 +55,11 @@ def _launch(per_block: int) -> Any:
     """A thread makes one Philox block, `per_block` numbers of 32 bits (half as many of 64)."""
 
     def launch(state: Array, out: Array, **options: float) -> Any:
-        if out.size == 0 or not contiguous(state, out):
+        if not contiguous(state, out):
             return NotImplemented
         numbers = per_block // (2 if out.dtype.itemsize == 8 else 1)
         grid = blocks(-(-out.size // numbers))
-        extra = tuple(np.float32(v) for v in options.values())
+        extra = tuple(np.float64(v) for v in options.values())
         return (grid,), (THREADS,), (state, out, np.int64(out.size), *extra), 0
 
     return launch
@@ -110,7 +110,7 @@ def dropout_mask(xp: Any, state: Array, out: Array, rate: float) -> None:
     uniform = out if out.dtype == np.float32 else np.empty(out.shape, np.float32)
     _draw(state).random(out.shape, dtype=np.float32, out=uniform)
     np.greater_equal(uniform, np.float32(rate), out=out, casting="unsafe")
-    out *= out.dtype.type(1 / (1 - rate))
+    out *= out.dtype.type(1 / (1 - rate) if rate < 1 else 0)
 
 
 def _draws_examples(rng: np.random.Generator, dtype: str) -> Any:

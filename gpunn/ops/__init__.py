@@ -78,7 +78,7 @@ from gpunn.ops.creation import (
     zeros,
     zeros_like,
 )
-from gpunn.ops.dropout import dropout
+from gpunn.ops.noise import dropout
 from gpunn.ops.elementwise import (
     acos,
     acosh,
@@ -114,31 +114,28 @@ from gpunn.ops.elementwise import abs_ as absolute
 from gpunn.ops.elementwise import log_ as log
 from gpunn.ops.elementwise import sqrt_ as sqrt
 from gpunn.ops.gemm import dense, matmul
+from gpunn.ops.indexing import flip, getitem, split, take, unstack
 from gpunn.ops.reduce import argmax, argmin, cumsum, max, mean, min, sum
 from gpunn.ops.reduce import prod_ as prod
 from gpunn.ops.shaping import (
     broadcast_to,
     concatenate,
     expand_dims,
-    flip,
-    getitem,
     moveaxis,
     pad,
     ravel,
     repeat,
     reshape,
-    split,
     squeeze,
     stack,
     swapaxes,
-    take,
     tile,
     transpose,
-    unstack,
 )
 from gpunn.ops.softmax import log_softmax, softmax
+from gpunn.ops.sparsemax import sparsemax
 from gpunn.ops.statistics import logsumexp, norm, normalize, std, var
 
 _operators.install()
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [name for name, value in list(globals().items()) if name[0] != "_" and callable(value)]

@@ -93,6 +93,12 @@ divide = binary(
 )
 
 
+def _power_grad_x(xp: Any, x: Any, y: Any, dz: Array, out: Array) -> None:
+    """dx = dz · y x^(y - 1), and 0 where y is 0"""
+    below = xp.where(y == 0, 1, y - 1) if hasattr(y, "shape") else y - 1 if y else 1
+    xp.multiply(dz, y * xp.power(x, below), out=out)
+
+
 def _power_grad_y(xp: Any, x: Any, y: Any, dz: Array, out: Array) -> None:
     """dy = dz · x^y ln x, and 0 where x is 0"""
     safe = xp.where(xp.asarray(x) > 0, x, 1)
@@ -103,7 +109,7 @@ power = binary(
     "power",
     "z = x^y",
     lambda xp, x, y, out: xp.copyto(out, xp.power(x, y), casting="unsafe"),
-    lambda xp, x, y, dz, out: xp.multiply(dz, y * xp.power(x, y - 1), out=out),
+    _power_grad_x,
     _power_grad_y,
     domain=(0.5, 3.0),
 )

@@ -20,7 +20,7 @@ from gpunn.ops.examples import broadcasting, normal, unwritten
 from gpunn.ops.reduce import reduce_sum, sum_to
 from gpunn.ops.rules import broadcast_shapes, result_dtype, shape_of
 
-# --- kernels -------------------------------------------------------------------------------------
+# --- kernels ---
 
 
 def _gemm_examples(rng: np.random.Generator, dtype: str) -> Any:
@@ -52,7 +52,7 @@ def gemm(
     """out = max(0, a b + bias) over the last two axes; bias and ReLU are optional"""
     left = a.swapaxes(-1, -2) if transpose_a else a
     right = b.swapaxes(-1, -2) if transpose_b else b
-    if out.dtype == np.float16:  # NumPy multiplies halves in a slow loop, and sums in half
+    if out.dtype.itemsize == 2:  # NumPy multiplies halves in a slow loop, and sums in half
         out[...] = xp.matmul(left.astype(np.float32), right.astype(np.float32))
     else:
         xp.matmul(left, right, out=out)
@@ -82,7 +82,7 @@ def _biased(rng: np.random.Generator, dtype: str) -> Any:
 #: Activations that `dense` fuses: their derivative needs y only, so z need not be kept.
 FUSED = {name: _bias_activation(name) for name in ("relu", "sigmoid", "tanh")}
 
-# --- ops -------------------------------------------------------------------------------------------
+# --- ops ---
 
 
 def _dense_rule(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Spec:
@@ -130,7 +130,7 @@ def dense(x: Array, w: Array, b: Array | None = None, activation: str | None = N
         if needed[0]:
             dx = empty(x.shape, x.dtype, x)
             gemm(dZ, w, None, dx if dx.ndim == 2 else dx.reshape(-1, K), transpose_b=True)
-        return dx, dw, db
+        return (dx, dw, db)[: len(needed)]  # b may not have been passed at all
 
     return Y if x.ndim == 2 else Y.reshape(*x.shape[:-1], N), Joint(gradients)
 

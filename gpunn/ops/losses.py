@@ -19,6 +19,7 @@ from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import FLOATS, Kernel, kernel
 from gpunn.backend.protocol import Array
 from gpunn.errors import ShapeError
+from gpunn.ops.creation import copy_into
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.softmax import exp_shifted
 
@@ -29,7 +30,7 @@ def _launch(x: Array, target: Array, loss: Array, dx: Array, **options: float) -
     if x.size == 0 or not contiguous(x, target, loss, dx):
         return NotImplemented
     rows, n = x.shape
-    numbers = tuple(np.float32(v) for v in options.values())
+    numbers = tuple(np.float64(v) for v in options.values())
     threads = 32 if n <= 64 else 256
     return (rows,), (threads,), (x, target, loss, dx, np.int32(n), *numbers), 0
 
@@ -80,13 +81,13 @@ def _mark(xp: Any, labels: Array, n: int) -> tuple[Array, Array, Array]:
 
 @_loss_kernel(_logits, _labels)
 def sparse_softmax_cross_entropy(xp: Any, x: Array, labels: Array, loss: Array, dx: Array) -> None:
-    """loss = log Σ e^x - x[label]; dx = softmax(x) - [label]; a label out of range gives NaN"""
+    """loss = log Σ e^x - x[label]; dx = softmax(x) - [label]; a label out of range: NaN, no [label]"""
     rows, safe, valid = _mark(xp, labels, x.shape[1])
     total = exp_shifted(xp, x, dx)
     shifted = x[rows, safe] - xp.max(x, axis=1)
     xp.copyto(loss, xp.where(valid, xp.log(total[:, 0]) - shifted, xp.nan), casting="same_kind")
     dx /= total
-    dx[rows, safe] -= 1
+    dx[rows, safe] -= valid
 
 
 @_loss_kernel(_logits, _probabilities)
@@ -107,11 +108,11 @@ def sparse_cross_entropy(
     rows, safe, valid = _mark(xp, labels, x.shape[1])
     total = xp.sum(x, axis=1)
     p = x[rows, safe] / total
-    inside = (p >= epsilon) & (p <= 1 - epsilon)
+    inside = valid & (p >= epsilon) & (p <= 1 - epsilon)
     values = -xp.log(xp.clip(p, epsilon, 1 - epsilon))
     xp.copyto(loss, xp.where(valid, values, xp.nan), casting="same_kind")
     xp.copyto(dx, (inside / total)[:, None], casting="same_kind")
-    dx[rows, safe] -= xp.where(inside, 1 / x[rows, safe], 0).astype(x.dtype)
+    dx[rows, safe] -= inside / xp.where(inside, x[rows, safe], 1)
 
 
 @_loss_kernel(_probabilities, _probabilities, epsilon=1e-7)
@@ -153,7 +154,8 @@ def binary_cross_entropy(
 def squared_error(xp: Any, x: Array, target: Array, loss: Array, dx: Array) -> None:
     """loss = mean over the row of (x - t)²; dx = 2 (x - t) / n"""
     xp.subtract(x, target, out=dx)
-    xp.mean(dx * dx, axis=1, out=loss)
+    xp.sum(dx * dx, axis=1, out=loss)
+    loss *= 1 / x.shape[1]
     dx *= 2 / x.shape[1]
 
 
@@ -177,7 +179,7 @@ def weigh_rows(xp: Any, dloss: Array, gradient: Array, dx: Array) -> None:
     xp.multiply(dloss[:, None], gradient, out=dx)
 
 
-# --- ops -------------------------------------------------------------------------------------------
+# --- ops ---
 
 
 def _rule(name: str, sparse: bool) -> Callable[..., Spec]:
@@ -196,6 +198,15 @@ def _rule(name: str, sparse: bool) -> Callable[..., Spec]:
     return rule
 
 
+def _packed(array: Array, dtype: Any) -> Array:
+    """The array C-contiguous and in this dtype, itself where it is so."""
+    if array.dtype == dtype and array.flags.c_contiguous:
+        return array
+    out = empty(array.shape, dtype, array)
+    copy_into(array, out)
+    return out
+
+
 def _loss_op(name: str, run: Kernel, sparse: bool = False) -> Callable[..., Any]:
     """An op (x, target) -> loss of each row, from a kernel that gives loss and gradient."""
 
@@ -203,9 +214,9 @@ def _loss_op(name: str, run: Kernel, sparse: bool = False) -> Callable[..., Any]
         n = x.shape[-1]
         rows = x.size // n if n else 0
         loss, gradient = empty((rows,), x.dtype, x), empty((rows, n), x.dtype, x)
-        contents = x if x.flags.c_contiguous else x.copy()
-        run(contents.reshape(rows, n), target.reshape(-1) if sparse else target.reshape(rows, n),
-            loss, gradient, **options)  # fmt: skip
+        targets = _packed(target, as_dtype("int32") if sparse else x.dtype)
+        targets = targets.reshape(rows) if sparse else targets.reshape(rows, n)
+        run(_packed(x, x.dtype).reshape(rows, n), targets, loss, gradient, **options)
 
         def gradients(dloss: Array, needed: tuple[bool, ...]) -> tuple:
             dx = empty_like(gradient)

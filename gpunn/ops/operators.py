@@ -7,7 +7,7 @@ from typing import Any
 
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor
-from gpunn.ops import arithmetic, compare, creation, elementwise, gemm, reduce, shaping
+from gpunn.ops import arithmetic, compare, creation, elementwise, gemm, indexing, reduce, shaping
 
 
 def _swapped(function: Callable) -> Callable:
@@ -48,7 +48,7 @@ _METHODS: dict[str, Any] = {
     "__neg__": elementwise.negative,
     "__abs__": elementwise.abs_,
     "__invert__": compare.logical_not,
-    "__getitem__": shaping.getitem,
+    "__getitem__": indexing.getitem,
     "astype": creation.cast,
     "reshape": _reshape,
     "transpose": _transpose,
@@ -75,4 +75,4 @@ def install() -> None:
         cls.__hash__ = object.__hash__  # type: ignore[method-assign]  (== compares elements)
         cls.__array_priority__ = 100  # type: ignore[union-attr]  (ndarray + tensor is a tensor)
     Tensor.__array_ufunc__ = None  # type: ignore[attr-defined]
-    Tensor.__iter__ = lambda self: iter(shaping.unstack(self))  # type: ignore[attr-defined]
+    Tensor.__iter__ = lambda self: iter(indexing.unstack(self))  # type: ignore[attr-defined]

@@ -5,9 +5,12 @@ One declaration makes two kernels (`<name>_forward`, `<name>_backward`) and one 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from typing import Any
 
+from gpunn.autodiff.dtypes import is_float
 from gpunn.autodiff.op import op, same
 from gpunn.backend.cuda import elementwise
 from gpunn.backend.devices import empty_like
@@ -16,9 +19,6 @@ from gpunn.ops.examples import unary
 
 #: The kernels of each function by name: {"relu": (relu_forward, relu_backward), ...}
 kernels: dict[str, tuple[Kernel, Kernel]] = {}
-
-#: Which of x and y the derivative of each function is written in.
-derivative_uses: dict[str, str] = {}
 
 
 def pointwise(
@@ -55,10 +55,36 @@ def pointwise(
             f"dx = T(dy * activation::{name}_grad(x, y{arguments}))",
             "activations.cuh",
         )
+    forward, backward = _halves_in_float32(forward), _halves_in_float32(backward)
     forward.__name__, forward.__doc__ = f"{name}_forward", doc
     backward.__name__, backward.__doc__ = f"{name}_backward", f"dx = {name}'(x) · dy"
     run = kernel(cuda=forward_cuda, examples=unary(*domain, **defaults))(forward)
     differentiate = kernel(cuda=backward_cuda, examples=unary(*domain, 3, **defaults))(backward)
+
+    kernels[name] = (run, differentiate)
+    function = _function(run, differentiate, uses, defaults)
+    function.__name__, function.__qualname__, function.__doc__ = name, name, doc
+    return op(shape=same, promotes=promotes)(function)
+
+
+def _halves_in_float32(reference: Callable[..., None]) -> Callable[..., None]:
+    """16-bit floats are stored in 16 bits and computed in 32, as in the CUDA twins."""
+
+    @functools.wraps(reference)
+    def wide(xp: Any, *arrays: Any, **options: float) -> None:
+        out = arrays[-1]
+        if out.dtype.itemsize != 2 or not is_float(out.dtype):
+            reference(xp, *arrays, **options)
+            return
+        result = xp.empty(out.shape, "float32")
+        reference(xp, *(a.astype("float32") for a in arrays[:-1]), result, **options)
+        out[...] = result
+
+    return wide
+
+
+def _function(run: Kernel, differentiate: Kernel, uses: str, defaults: dict) -> Callable[..., Any]:
+    """The function of arrays that `op` makes an op of."""
 
     def function(x: Any, **options: float) -> Any:
         if defaults:
@@ -75,7 +101,9 @@ def pointwise(
 
         return y, (gradient,)
 
-    function.__name__, function.__qualname__, function.__doc__ = name, name, doc
-    kernels[name] = (run, differentiate)
-    derivative_uses[name] = uses
-    return op(shape=same, promotes=promotes)(function)
+    either = Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [Parameter(o, either, default=v, annotation="float") for o, v in defaults.items()]
+    function.__signature__ = Signature(  # type: ignore[attr-defined]
+        [Parameter("x", either, annotation="Any"), *parameters], return_annotation="Any"
+    )
+    return function

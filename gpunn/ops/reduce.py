@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -20,9 +21,10 @@ from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import normalize_axes, normalize_axis, reduced_shape
 
 Axes = tuple[int, ...]
+_DTYPES = (*FLOATS, "int32")  # of the CUDA kernel
 _LONG = 1 << 14  # a single row longer than this would leave most of a GPU idle
 
-# --- kernels -------------------------------------------------------------------------------------
+# --- kernels ---
 
 
 def _split(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
@@ -35,7 +37,9 @@ def _split(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int] | None:
 
 def _launch(x: Array, out: Array, axes: Axes) -> Any:
     split = _split(x.shape, axes)
-    if split is None or 0 in split or x.dtype != out.dtype or not contiguous(x, out):
+    if x.dtype.name not in _DTYPES or x.dtype != out.dtype or not contiguous(x, out):
+        return NotImplemented
+    if split is None or 0 in split:
         return NotImplemented
     outer, n, inner = split
     if (inner == 1 and outer < 64 and n > _LONG) or outer > 65535:
@@ -67,12 +71,17 @@ def _examples(rng: np.random.Generator, dtype: str) -> Any:
 def _reduction(name: str, doc: str, reference: Callable, functor: str | None) -> Kernel:
     reference.__name__, reference.__doc__ = f"reduce_{name}", doc
     cuda = raw("reduce.cu", "reduce", _launch, _types(functor)) if functor else None
-    return kernel(cuda=cuda, examples=_examples, dtypes=(*FLOATS, "int32"))(reference)
+    return kernel(cuda=cuda, examples=_examples, dtypes=_DTYPES)(reference)
+
+
+@lru_cache(maxsize=64)
+def _ones(n: int, dtype: np.dtype) -> np.ndarray:
+    return np.ones(n, dtype)
 
 
 def _sum(xp: Any, x: Array, out: Array, axes: Axes) -> None:
-    if xp is np and axes == (0,) and x.ndim == 2 and x.dtype == out.dtype and x.dtype.kind == "f":
-        np.dot(np.ones(x.shape[0], x.dtype), x, out=out)  # BLAS GEMV: faster than np.sum
+    if xp is np and axes == (0,) and x.ndim == 2 and x.dtype.kind == "f" and x.dtype.itemsize > 2:
+        np.dot(_ones(len(x), x.dtype), x, out=out)  # a GEMV of BLAS is faster than np.sum
     else:
         xp.sum(x, axis=axes, out=out)
 
@@ -140,7 +149,7 @@ def _index_kernel(name: str) -> Kernel:
 reduce_argmax = _index_kernel("argmax")
 reduce_argmin = _index_kernel("argmin")
 
-# --- rules -----------------------------------------------------------------------------------------
+# --- rules ---
 
 
 def _sum_dtype(x: Any) -> np.dtype:
@@ -172,7 +181,7 @@ _mean_rule = _rule("mean", lambda x: to_float(x.dtype))
 _max_rule = _rule("max", _own, needs_elements=True)
 _min_rule = _rule("min", _own, needs_elements=True)
 
-# --- ops -------------------------------------------------------------------------------------------
+# --- ops ---
 
 
 def _reduced(run: Kernel, x: Array, spec: Spec, axes: Axes) -> Array:
@@ -205,10 +214,13 @@ def sum(x: Array, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A00
 def mean(x: Array, axis: Any = None, keepdims: bool = False) -> Any:
     """y = Σ x / n over the axes (None: all); of integers in floatx. NaN of no elements."""
     axes = normalize_axes("mean", axis, x.ndim)
-    y = _reduced(reduce_sum, x, _mean_rule(x, axis, keepdims), axes)
+    spec = _mean_rule(x, axis, keepdims)
+    wide = as_dtype("float32") if spec.dtype.itemsize == 2 else spec.dtype  # the sum may overflow
+    total = _reduced(reduce_sum, x, Spec(spec.shape, wide), axes)
+    y = total if wide == spec.dtype else empty(spec.shape, spec.dtype, x)
     n = prod(x.shape[a] for a in axes)
     factor = 1 / n if n else float("nan")
-    spread(y, y, factor=factor)
+    spread(total, y, factor=factor)
     return y, (_spreading(x, axes, factor),)
 
 

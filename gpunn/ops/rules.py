@@ -34,7 +34,7 @@ def broadcast_shapes(name: str, *shapes: SymbolicShape) -> SymbolicShape:
 
 def result_dtype(*inputs: Any) -> Any:
     """The dtype of an expression; Python numbers are weak."""
-    dtypes = [x.dtype for x in inputs if hasattr(x, "dtype")]
+    dtypes = {x.dtype for x in inputs if hasattr(x, "dtype")}
     dtype = promote(*dtypes) if dtypes else as_dtype(None)
     if any(type(x) is float for x in inputs) and not is_float(dtype):
         return to_float(dtype)

@@ -1,4 +1,4 @@
-"""Shapes and axes: reshape, transpose, slicing, joining. Views where NumPy gives views."""
+"""Shapes and axes: reshape, transpose, repeat, join, pad. Views where NumPy gives views."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import numpy as np
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec
-from gpunn.autodiff.tensor import Tensor
-from gpunn.backend.devices import backend_of, empty
+from gpunn.backend.devices import empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
 from gpunn.errors import ShapeError
 from gpunn.ops.creation import convert_to_tensor, copy_into
 from gpunn.ops.examples import normal
 from gpunn.ops.reduce import sum_to
-from gpunn.ops.rules import broadcast_shapes, normalize_axis, result_dtype
+from gpunn.ops.rules import (
+    broadcast_shapes,
+    normalize_axes,
+    normalize_axis,
+    reduced_shape,
+    result_dtype,
+)
 
 
 def _contiguous(x: Array) -> Array:
@@ -31,7 +36,7 @@ def _contiguous(x: Array) -> Array:
     return out
 
 
-# --- one tensor, the same elements -------------------------------------------------------------
+# --- one tensor, the same elements ---
 
 
 def _reshape_rule(x: Any, shape: tuple) -> Spec:
@@ -93,43 +98,63 @@ def transpose(x: Array, axes: Sequence[int] | None = None) -> Any:
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Two axes change places."""
-    order = list(range(len(x.shape)))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
-    return transpose(x, axes=tuple(order))
-
-
-def moveaxis(x: Any, source: int, destination: int) -> Any:
-    """One axis moves, the others keep their order."""
-    ndim = len(x.shape)
-    order = [a for a in range(ndim) if a != normalize_axis("moveaxis", source, ndim)]
-    order.insert(normalize_axis("moveaxis", destination, ndim), source % ndim)
-    return transpose(x, axes=tuple(order))
-
-
-def expand_dims(x: Any, axis: int) -> Any:
-    """A new axis of length 1."""
     x = convert_to_tensor(x)
-    position = normalize_axis("expand_dims", axis, x.ndim + 1)
-    return _reaxis(x, shape=(*x.shape[:position], 1, *x.shape[position:]))
+    order = list(range(x.ndim))
+    i, j = (normalize_axis("swapaxes", a, x.ndim) for a in (axis1, axis2))
+    order[i], order[j] = j, i
+    return transpose(x, axes=tuple(order))
+
+
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Axes move to new positions, the others keep their order."""
+    x = convert_to_tensor(x)
+    sources, destinations = (
+        [normalize_axis("moveaxis", a, x.ndim) for a in ((v,) if isinstance(v, int) else v)]
+        for v in (source, destination)
+    )
+    if len(sources) != len(destinations):
+        raise ShapeError(
+            f"moveaxis: source {source} and destination {destination} name different numbers of "
+            f"axes. Give each axis a destination."
+        )
+    order = [a for a in range(x.ndim) if a not in sources]
+    for place, axis in sorted(zip(destinations, sources, strict=True)):
+        order.insert(place, axis)
+    return transpose(x, axes=tuple(order))
+
+
+def _expand_rule(x: Any, axis: int) -> Spec:
+    position = normalize_axis("expand_dims", axis, len(x.shape) + 1)
+    return Spec((*x.shape[:position], 1, *x.shape[position:]), as_dtype(x.dtype))
+
+
+@op(shape=_expand_rule)
+def expand_dims(x: Array, axis: int) -> Any:
+    """A new axis of length 1."""
+    return x.reshape(_expand_rule(x, axis).shape), (lambda dy: dy.reshape(x.shape),)
+
+
+def _squeeze_rule(x: Any, axes: tuple[int, ...]) -> Spec:
+    for a in axes:
+        if x.shape[a] not in (1, None):
+            raise ShapeError(
+                f"squeeze: axis {a} has length {x.shape[a]}, not 1 (x {tuple(x.shape)}). "
+                f"Name axes of length 1."
+            )
+    return Spec(reduced_shape(x.shape, axes, False), as_dtype(x.dtype))
+
+
+@op(shape=_squeeze_rule)
+def _squeeze(x: Array, axes: tuple[int, ...]) -> Any:
+    return x.reshape(reduced_shape(x.shape, axes, False)), (lambda dy: dy.reshape(x.shape),)
 
 
 def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
-    """Without axes of length 1 (the named ones, or all)."""
+    """Without axes of length 1: the named ones, or all that are known to have it."""
     x = convert_to_tensor(x)
     if axis is None:
-        dropped = {i for i, n in enumerate(x.shape) if n == 1}
-    else:
-        axes = (axis,) if isinstance(axis, int) else axis
-        dropped = {normalize_axis("squeeze", a, x.ndim) for a in axes}
-    for a in dropped:
-        if x.shape[a] not in (1, None):
-            raise ShapeError(f"squeeze: axis {a} has length {x.shape[a]} ({x.shape}), not 1.")
-    return _reaxis(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in dropped))
-
-
-@op(shape=lambda x, shape: Spec(shape, as_dtype(x.dtype)))
-def _reaxis(x: Array, shape: tuple) -> Any:
-    return x.reshape(shape), (lambda dy: dy.reshape(x.shape),)
+        return _squeeze(x, axes=tuple(i for i, n in enumerate(x.shape) if n == 1))
+    return _squeeze(x, axes=normalize_axes("squeeze", axis, x.ndim))
 
 
 def ravel(x: Any) -> Any:
@@ -137,23 +162,25 @@ def ravel(x: Any) -> Any:
     return reshape(x, -1)
 
 
-def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
-    """The elements along the axes in reverse."""
-    x = convert_to_tensor(x)
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    flipped = {normalize_axis("flip", a, x.ndim) for a in axes}
-    return getitem(x, tuple(slice(None, None, -1 if i in flipped else None) for i in range(x.ndim)))
+def _resolved(shape: tuple, x: Any) -> tuple:
+    """The shape to broadcast to, with the lengths of x where it is None."""
+    missing = len(shape) - len(x.shape)
+    return tuple(x.shape[i - missing] if n is None else n for i, n in enumerate(shape))
 
 
 def _broadcast_rule(x: Any, shape: tuple) -> Spec:
-    if broadcast_shapes("broadcast_to", x.shape, shape) != tuple(shape):
-        raise ShapeError(f"broadcast_to: {tuple(x.shape)} does not broadcast to {shape}.")
-    return Spec(tuple(shape), as_dtype(x.dtype))
+    wanted = _resolved(shape, x) if len(shape) >= len(x.shape) else shape
+    if broadcast_shapes("broadcast_to", x.shape, wanted) != wanted:
+        raise ShapeError(
+            f"broadcast_to: {tuple(x.shape)} does not broadcast to {shape}. Each length of x must "
+            f"be 1 or that of the new shape."
+        )
+    return Spec(wanted, as_dtype(x.dtype))
 
 
 @op(shape=_broadcast_rule)
 def _broadcast_to(x: Array, shape: tuple) -> Any:
-    y = empty(shape, x.dtype, x)
+    y = empty(_resolved(shape, x), x.dtype, x)
     copy_into(x, y)
     return y, (lambda dy: sum_to(dy, x.shape),)
 
@@ -163,114 +190,65 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     return _broadcast_to(x, shape=tuple(shape))
 
 
-def repeat(x: Any, repeats: int, axis: int) -> Any:
-    """Each element along the axis `repeats` times in a row."""
-    x = convert_to_tensor(x)
-    along = normalize_axis("repeat", axis, x.ndim) + 1
-    wide = expand_dims(x, along)
-    shape = list(wide.shape)
-    shape[along] = repeats
-    merged = (*x.shape[: along - 1], x.shape[along - 1] * repeats, *x.shape[along:])
-    return reshape(broadcast_to(wide, shape), merged)
+def _copies(x: Array, narrow: tuple, wide: tuple, shape: tuple) -> Any:
+    """x seen as `narrow`, broadcast to `wide`, seen as `shape`; and its gradient."""
+    y = empty(wide, x.dtype, x)
+    copy_into(_contiguous(x).reshape(narrow), y)
+    return y.reshape(shape), (
+        lambda dy: sum_to(_contiguous(dy).reshape(wide), narrow).reshape(x.shape),
+    )
 
 
-def tile(x: Any, repeats: Sequence[int]) -> Any:
-    """x put side by side with itself, `repeats[i]` times along axis i."""
-    x = convert_to_tensor(x)
-    shape = (1,) * (len(repeats) - x.ndim) + tuple(x.shape)
-    counts = (1,) * (len(shape) - len(repeats)) + tuple(repeats)
-    pairs = [n for length in shape for n in (1, length)]
-    wide = [n for count, length in zip(counts, shape, strict=True) for n in (count, length)]
-    merged = tuple(c * n for c, n in zip(counts, shape, strict=True))
-    return reshape(broadcast_to(reshape(x, pairs), wide), merged)
+def _times(n: int | None, count: int) -> int | None:
+    return None if n is None else n * count
 
 
-# --- parts of a tensor -----------------------------------------------------------------------------
-
-
-def _scatter_examples(rng: np.random.Generator, dtype: str) -> Any:
-    dx = np.zeros((5, 4), dtype)
-    yield (normal(rng, (3, 4), dtype), dx), {"key": (np.array([1, 1, 3]),)}
-
-
-@kernel(examples=_scatter_examples)
-def scatter_add(xp: Any, dy: Array, dx: Array, key: Any) -> None:
-    """dx[key] += dy, where an element may be named several times"""
-    if xp is np:
-        np.add.at(dx, key, dy)
-    else:
-        import cupyx
-
-        cupyx.scatter_add(dx, tuple(xp.asarray(k) if isinstance(k, np.ndarray) else k for k in key), dy)
-
-
-def _is_basic(key: tuple) -> bool:
-    return all(k is None or k is Ellipsis or isinstance(k, (int, slice)) for k in key)
-
-
-def _plain_key(key: Any, x: Any) -> tuple:
-    """The index as a tuple of ints, slices, None, Ellipsis and integer or bool arrays."""
-    key = key if isinstance(key, tuple) else (key,)
-    plain = []
-    for k in key:
-        if isinstance(k, Tensor):
-            k = k.data
-        elif isinstance(k, (list, np.ndarray)):
-            k = np.asarray(k)
-        elif isinstance(k, np.integer):
-            k = int(k)
-        plain.append(k)
-    return tuple(plain)
-
-
-def _getitem_rule(x: Any, key: tuple) -> Spec:
-    """Index a stand-in of the shape that holds no memory; unknown lengths must stay whole."""
-    stand_in = np.broadcast_to(np.zeros((), np.bool_), tuple(1 if n is None else n for n in x.shape))
-    if None in x.shape and not _is_basic(key):
-        raise ShapeError("getitem: a symbolic tensor takes ints, slices, None and ..., not arrays.")
-    try:
-        shape = stand_in[tuple(k if isinstance(k, np.ndarray) or not hasattr(k, "get") else k.get() for k in key)].shape
-    except IndexError as error:
-        raise ShapeError(f"getitem: {error} (x {tuple(x.shape)}, index {key}).") from None
-    if x.shape and x.shape[0] is None and key[0] in (slice(None), Ellipsis):
-        shape = (None, *shape[1:])
+def _repeat_rule(x: Any, repeats: int, axis: int) -> Spec:
+    along = normalize_axis("repeat", axis, len(x.shape))
+    shape = tuple(_times(n, repeats) if i == along else n for i, n in enumerate(x.shape))
     return Spec(shape, as_dtype(x.dtype))
 
 
-@op(shape=_getitem_rule)
-def _getitem(x: Array, key: tuple) -> Any:
-    on_host = backend_of(x).name == "numpy"
-    index = key if on_host else tuple(backend_of(x).asarray(k) if isinstance(k, np.ndarray) else k for k in key)
-    y = x[index]
-    if not hasattr(y, "shape") or y.shape == ():
-        y = x[(*index, ...)]  # NumPy would give a scalar
-
-    def gradient(dy: Array) -> Array:
-        dx = backend_of(x).zeros(x.shape, x.dtype)
-        if _is_basic(key):
-            copy_into(dy, dx[(*key, ...) if Ellipsis not in key else key])
-        else:
-            scatter_add(dy, dx, key=index)
-        return dx
-
-    return y, (gradient,)
+@op(shape=_repeat_rule)
+def _repeat(x: Array, repeats: int, axis: int) -> Any:
+    before, after = x.shape[: axis % x.ndim + 1], x.shape[axis % x.ndim + 1 :]
+    shape = _repeat_rule(x, repeats, axis).shape
+    return _copies(x, (*before, 1, *after), (*before, repeats, *after), shape)
 
 
-def getitem(x: Any, key: Any) -> Any:
-    """x[key], as in NumPy: ints, slices, None, Ellipsis, integer and bool arrays."""
-    return _getitem(x, key=_plain_key(key, x))
-
-
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """The elements at integer positions along an axis (None: of the flat x)."""
-    x = convert_to_tensor(x)
+def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
+    """Each element along the axis (None: of the flat x) `repeats` times in a row."""
     if axis is None:
-        return getitem(ravel(x), convert_to_tensor(indices))
-    along = normalize_axis("take", axis, x.ndim)
-    return getitem(x, (*[slice(None)] * along, convert_to_tensor(indices)))
+        return _repeat(ravel(x), repeats=repeats, axis=0)
+    return _repeat(x, repeats=repeats, axis=axis)
 
 
-# --- several tensors -------------------------------------------------------------------------------
+def _tiling(x: Any, repeats: tuple[int, ...]) -> tuple[tuple, tuple]:
+    """The shape of x and the repeats, filled up with ones to one length."""
+    ndim = max(len(x.shape), len(repeats))
+    shape = (1,) * (ndim - len(x.shape)) + tuple(x.shape)
+    return shape, (1,) * (ndim - len(repeats)) + repeats
+
+
+def _tile_rule(x: Any, repeats: tuple[int, ...]) -> Spec:
+    pairs = zip(*_tiling(x, repeats), strict=True)
+    return Spec(tuple(_times(n, count) for n, count in pairs), as_dtype(x.dtype))
+
+
+@op(shape=_tile_rule)
+def _tile(x: Array, repeats: tuple[int, ...]) -> Any:
+    shape, counts = _tiling(x, repeats)
+    narrow = tuple(n for length in shape for n in (1, length))
+    wide = tuple(n for pair in zip(counts, shape, strict=True) for n in pair)
+    return _copies(x, narrow, wide, _tile_rule(x, repeats).shape)
+
+
+def tile(x: Any, repeats: int | Sequence[int]) -> Any:
+    """x put side by side with itself, `repeats[i]` times along axis i."""
+    return _tile(x, repeats=(repeats,) if isinstance(repeats, int) else tuple(repeats))
+
+
+# --- several tensors ---
 
 
 def _concatenate_rule(*xs: Any, axis: int) -> Spec:
@@ -317,34 +295,6 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
 def stack(xs: Sequence[Any], axis: int = 0) -> Any:
     """The tensors side by side along a new axis."""
     return concatenate([expand_dims(x, axis) for x in xs], axis=axis)
-
-
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list:
-    """Parts along an axis: a number of equal ones, or cut at the indices."""
-    x = convert_to_tensor(x)
-    along = normalize_axis("split", axis, x.ndim)
-    n = x.shape[along]
-    if isinstance(indices_or_sections, int):
-        if n is None or n % indices_or_sections:
-            raise ShapeError(
-                f"split: axis {axis} of length {n} does not divide into {indices_or_sections} "
-                f"equal parts ({x.shape}). Give the indices to cut at."
-            )
-        size = n // indices_or_sections
-        cuts = [size * i for i in range(1, indices_or_sections)]
-    else:
-        cuts = list(indices_or_sections)
-    before = (slice(None),) * along
-    return [
-        getitem(x, (*before, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n], strict=True)
-    ]
-
-
-def unstack(x: Any, axis: int = 0) -> list:
-    """The parts along an axis, without that axis."""
-    x = convert_to_tensor(x)
-    along = normalize_axis("unstack", axis, x.ndim)
-    return [getitem(x, (*[slice(None)] * along, i)) for i in range(x.shape[along])]
 
 
 def _pad_examples(rng: np.random.Generator, dtype: str) -> Any:

@@ -52,4 +52,5 @@ def erf(xp: Any, x: Any) -> Any:
     clipped = xp.clip(x.astype(np.float32), -3.832506856900711, 3.832506856900711)
     square = clipped * clipped
     result = clipped * _horner(square, _P32) / _horner(square, _Q32)
+    result = xp.where(xp.abs(x) > 3.92, xp.sign(clipped), result)  # where erf rounds to ±1
     return result if x.dtype == np.float32 else result.astype(x.dtype)

@@ -47,4 +47,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 def normalize(x: Any, axis: int = -1, order: Any = 2, epsilon: float = 1e-12) -> Any:
     """x / max(‖x‖, epsilon) along an axis."""
+    if order == 2:  # the square root comes after the maximum: its derivative at 0 is infinite
+        squares = reduce.sum(elementwise.square(x), axis=axis, keepdims=True)
+        return arithmetic.multiply(x, elementwise.rsqrt(arithmetic.maximum(squares, epsilon**2)))
     return arithmetic.divide(x, arithmetic.maximum(norm(x, order, axis, True), epsilon))

@@ -197,13 +197,13 @@ def _descend_with_momentum(
 
 def _rate_examples(rng: np.random.Generator, dtype: str) -> Any:
     for step in (0, 9, 100000):
-        arrays = np.full(1, 1e-3, dtype), np.array(step, "int32"), np.full(1, np.nan, dtype)
+        arrays = np.array(1e-3, "float32"), np.array(step, "int32"), np.full(1, np.nan, dtype)
         yield arrays, {"beta_1": 0.9, "beta_2": 0.999}
 
 
 @kernel(
     cuda=elementwise(
-        "T rate, int32 iteration, float64 beta_1, float64 beta_2 -> T out",
+        "float32 rate, int32 iteration, float64 beta_1, float64 beta_2 -> T out",
         "double t = (double)iteration + 1;"
         "out = T(rate * sqrt(1 - pow(beta_2, t)) / (1 - pow(beta_1, t)))",
     ),
@@ -270,7 +270,7 @@ def _moments(xp: Any, g: Array, m: Array, v: Array, t: Array, beta_1: float, bet
     v += t
 
 
-# --- gradients and weights before the update -----------------------------------------------------
+# --- gradients and weights before the update ---
 
 
 @_update("raw T rate, T decay -> T w", "w -= w * decay * rate[0]", lambda rng, dtype: (
@@ -323,3 +323,13 @@ def squared_norm(xp: Any, g: Array, out: Array) -> None:
 def clip_by_norm(xp: Any, g: Array, squared: Array, limit: float) -> None:
     """g *= limit / max(√squared, limit)"""
     g *= limit / xp.maximum(xp.sqrt(squared), limit)
+
+
+@kernel(
+    cuda=elementwise("-> T x", "x += 1"),
+    examples=lambda rng, dtype: [((np.array(5, dtype),), {})],
+    dtypes=("int32",),
+)
+def increment(xp: Any, x: Array) -> None:
+    """x += 1"""
+    xp.add(x, x.dtype.type(1), out=x)

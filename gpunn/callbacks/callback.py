@@ -1,0 +1,109 @@
+"""Callback: what a user does at the turns of training. All hooks are optional."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Logs = dict[str, Any]
+
+_BATCH_HOOKS = ("on_train_batch_end", "on_batch_end", "on_test_batch_end")
+
+
+class Callback:
+    """Base of the callbacks: override the hooks that you need. `logs` is a dict, never None.
+
+    `self.model` is the model, `self.params` a dict with `epochs`, `steps`, `verbose`.
+    """
+
+    def __init__(self) -> None:
+        self.model: Any = None
+        self.params: Logs = {}
+
+    def set_model(self, model: Any) -> None:
+        """Called once, before training, evaluation or prediction."""
+        self.model = model
+
+    def set_params(self, params: Logs) -> None:
+        """Called once, with `epochs`, `steps` and `verbose`."""
+        self.params = params
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_end`."""
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch, with its logs."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation, with the metrics of both."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a training step."""
+        self.on_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a training step, with the metrics so far."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation or validation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After it, with its metrics."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before an evaluation step."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After an evaluation step, with the metrics so far."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After it."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of predictions."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After it; `logs["outputs"]` holds them."""
+
+
+class CallbackList:
+    """Calls each callback in turn; knows which hooks are used, so that others cost nothing."""
+
+    def __init__(self, callbacks: Sequence[Callback], model: Any, params: Logs):
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            callback.set_model(model)
+            callback.set_params(params)
+        self.reads_batch_logs = any(
+            getattr(type(c), hook) is not getattr(Callback, hook)
+            for c in self.callbacks
+            for hook in _BATCH_HOOKS
+            if not getattr(c, "reads_metrics_itself", False)
+        )
+
+    def call(self, hook: str, *args: Any, logs: Logs | None = None) -> None:
+        """Call `hook` of every callback."""
+        for callback in self.callbacks:
+            getattr(callback, hook)(*args, logs=dict(logs or {}))
+
+    def using(self, hook: str, alias: str | None = None) -> list[Any]:
+        """The bound hooks that do something."""
+        names = (hook, alias) if alias else (hook,)
+        return [
+            getattr(c, hook)
+            for c in self.callbacks
+            if any(getattr(type(c), n) is not getattr(Callback, n) for n in names)
+        ]

@@ -1,0 +1,107 @@
+"""The callbacks that fit adds by itself, and small ones for users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpunn.callbacks.callback import Callback, Logs
+
+
+class History(Callback):
+    """Keeps the metrics of each epoch: `history.history["loss"]`, `history.epoch`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.epoch = []
+        self.history = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch.append(epoch)
+        for key, value in (logs or {}).items():
+            self.history.setdefault(key, []).append(value)
+
+
+class TerminateOnNaN(Callback):
+    """Stops training when the loss is NaN or infinite, and checks the data's first epoch for it.
+
+    >>> model.fit(x, y, callbacks=[gpunn.callbacks.TerminateOnNaN()])
+    """
+
+    def __init__(self, raise_error: bool = False):
+        super().__init__()
+        self.raise_error = raise_error
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is None or math.isfinite(loss):
+            return
+        message = (
+            f"Batch {batch}: the loss is {loss}. Look for NaN or huge values in the data "
+            f"(np.isfinite(x).all()), or lower the learning rate."
+        )
+        if self.raise_error:
+            raise RuntimeError(message)
+        print(message)
+        self.model.stop_training = True
+
+
+class LambdaCallback(Callback):
+    """Hooks given as functions.
+
+    >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable | None = None,
+        on_epoch_end: Callable | None = None,
+        on_train_begin: Callable | None = None,
+        on_train_end: Callable | None = None,
+        on_train_batch_begin: Callable | None = None,
+        on_train_batch_end: Callable | None = None,
+    ):
+        super().__init__()
+        self._functions = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+        }
+
+    def _run(self, hook: str, *args: Any) -> None:
+        function = self._functions[hook]
+        if function is not None:
+            function(*args)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._run("on_epoch_begin", epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._run("on_epoch_end", epoch, logs)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._run("on_train_begin", logs)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._run("on_train_end", logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._run("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._run("on_train_batch_end", batch, logs)
+
+
+def to_python(value: Any) -> float:
+    """A metric's value as a Python number."""
+    return float(np.asarray(value))

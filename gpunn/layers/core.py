@@ -1,0 +1,188 @@
+"""Dense and the small layers that compute without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gpunn import activations, constraints, initializers, ops, regularizers
+from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
+from gpunn.autodiff.variable import Variable
+from gpunn.layers.input_spec import InputSpec
+from gpunn.layers.layer import Layer
+from gpunn.objects import serialize
+
+#: Activation functions that the op `dense` fuses, by its name for them.
+_FUSED = {"relu": activations.relu, "sigmoid": activations.sigmoid, "tanh": activations.tanh}
+
+
+class Dense(Layer):
+    """y = f(x W + b): x (..., K), W (K, units), b (units,), y (..., units).
+
+    >>> gpunn.layers.Dense(64, activation="relu")
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if isinstance(units, bool) or not isinstance(units, int) or units <= 0:
+            raise ValueError(f"Dense: units must be a positive integer, received {units!r}.")
+        self.units = units
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.input_spec = InputSpec(min_ndim=2)
+        self.bias: Variable | None = None
+
+    def build(self, input_shape: SymbolicShape) -> None:
+        features = input_shape[-1]
+        if features is None:
+            raise ValueError(
+                f"Dense '{self.name}': the last axis of the input must be known, received shape "
+                f"{input_shape}."
+            )
+        self.kernel = self.add_weight(
+            (features, self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
+
+    def call(self, x: Any) -> Any:
+        for name, function in _FUSED.items():
+            if self.activation is function:
+                return ops.dense(x, self.kernel, self.bias, activation=name)
+        return self.activation(ops.dense(x, self.kernel, self.bias))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+            "kernel_regularizer": serialize(self.kernel_regularizer),
+            "bias_regularizer": serialize(self.bias_regularizer),
+            "activity_regularizer": serialize(self.activity_regularizer),
+            "kernel_constraint": serialize(self.kernel_constraint),
+            "bias_constraint": serialize(self.bias_constraint),
+        }
+
+
+class Activation(Layer):
+    """y = f(x), for any activation by name or function.
+
+    >>> gpunn.layers.Activation("relu")
+    """
+
+    supports_masking = True
+
+    def __init__(self, activation: Any, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, x: Any) -> Any:
+        return self.activation(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": activations.serialize(self.activation)}
+
+
+class Identity(Layer):
+    """y = x."""
+
+    supports_masking = True
+
+    def call(self, x: Any) -> Any:
+        return x
+
+
+class Lambda(Layer):
+    """y = function(x, **arguments), a function written with `gpunn.ops`.
+
+    >>> gpunn.layers.Lambda(lambda x: x**2)
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if not callable(function):
+            raise ValueError(f"Lambda: function must be callable, received {function!r}.")
+        self.function = function
+        self.output_shape = output_shape
+        self.mask = mask
+        self.arguments = dict(arguments or {})
+        self.supports_masking = mask is not None
+
+    def call(self, x: Any) -> Any:
+        if self.output_shape is not None and isinstance(x, SymbolicTensor):
+            shape = self.output_shape(x.shape) if callable(self.output_shape) else self.output_shape
+            return SymbolicTensor((x.shape[0], *shape) if None not in shape else shape, self.dtype)
+        return self.function(x, **self.arguments)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
+
+    def get_config(self) -> dict[str, Any]:
+        raise NotImplementedError(
+            f"Lambda '{self.name}' holds Python code, which gpunn neither saves nor loads. "
+            f"Write a Layer subclass instead."
+        )
+
+
+def Input(  # noqa: N802  (Keras' name)
+    shape: SymbolicShape | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    batch_shape: SymbolicShape | None = None,
+) -> SymbolicTensor:
+    """The symbolic input of a model: a shape (without the batch axis) and a dtype.
+
+    >>> gpunn.Sequential([gpunn.Input((64,)), gpunn.layers.Dense(10)])
+    """
+    if (shape is None) == (batch_shape is None):
+        raise ValueError(
+            f"Input needs either shape or batch_shape, received shape={shape}, "
+            f"batch_shape={batch_shape}."
+        )
+    if isinstance(shape, int):
+        raise ValueError(f"Input: shape must be a tuple, received {shape}. Write ({shape},).")
+    full = (batch_size, *shape) if shape is not None else tuple(batch_shape or ())
+    return SymbolicTensor(full, dtype, name)

@@ -1,0 +1,288 @@
+"""Layer: what a network remembers. It names ops; it holds no mathematics of its own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from contextlib import nullcontext
+from typing import Any
+
+from gpunn import config, constraints, initializers, regularizers
+from gpunn.autodiff.dtypes import as_dtype, is_float
+from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
+from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.variable import Variable, name_scope
+from gpunn.errors import unknown_name
+from gpunn.layers.context import calls, layer_call
+from gpunn.layers.input_spec import InputSpec
+from gpunn.layers.signature import build_parameters, call_signature
+from gpunn.layers.tracking import Tracked
+from gpunn.naming import to_snake_case, unique_name
+from gpunn.objects import Configurable
+from gpunn.ops.creation import cast
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+class Layer(Tracked, Configurable):
+    """Base of all layers: weights by `add_weight`, made in `build`, used in `call`.
+
+    >>> class Scale(gpunn.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...
+    ...     def call(self, x):
+    ...         return x * self.factor
+    """
+
+    _untracked: tuple[str, ...] = ("_losses",)
+    supports_masking = False
+    input_spec: InputSpec | None = None
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "build" in vars(cls):
+            cls.build = _building(cls.build)  # type: ignore[method-assign]
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        shape = kwargs.pop("input_shape", None)
+        if "input_dim" in kwargs:
+            shape = (kwargs.pop("input_dim"),)
+        if kwargs:
+            known = {*inspect.signature(type(self).__init__).parameters, "trainable", "dtype"}
+            known |= {"name", "activity_regularizer", "input_shape"}
+            raise unknown_name(
+                f"argument of {type(self).__name__}", next(iter(kwargs)), known - {"self", "kwargs"}
+            )
+        self.name = name or unique_name(to_snake_case(type(self).__name__))
+        self.dtype = _checked_dtype(dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.built = type(self).build is Layer.build
+        self._compute_dtype = as_dtype(self.dtype)
+        self._declared_shape = None if shape is None else (None, *shape)
+        self._weights: list[Variable] = []
+        self._losses: list[Any] = []
+        self._in_build = False
+        self._called = False
+        self.trainable = trainable
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it sets it in all layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise ValueError(f"trainable must be True or False, received {value!r}.")
+        self._trainable = value
+        for layer in self._sublayers():
+            layer.trainable = value  # type: ignore[attr-defined]
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype in which the layer computes; float inputs are cast to it."""
+        return self.dtype
+
+    # --- to override ---
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights; called once, with the shape of the first input."""
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs from the inputs."""
+        raise NotImplementedError(f"Layer {type(self).__name__} has no call() method.")
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the outputs; by default that of the first input."""
+        return previous_mask
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+
+    # --- weights and losses ---
+
+    def add_weight(
+        self,
+        shape: tuple[int, ...] | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A new weight. `initializer`: Glorot uniform by default, zeros for int and bool dtypes."""
+        if isinstance(shape, str):
+            raise ValueError(
+                f"add_weight: the first argument is the shape, received {shape!r}. "
+                f"Give a name as name={shape!r}."
+            )
+        kind = as_dtype(dtype or self.dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if is_float(kind) else "zeros"
+        with nullcontext() if self._in_build else name_scope(self.name):
+            make = initializers.get(initializer)
+            variable = Variable(make, tuple(shape or ()), kind, trainable, name)
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        self._weights.append(variable)
+        return variable
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar (or several) to what training minimizes; call it inside `call`."""
+        for value in loss if isinstance(loss, (list, tuple)) else [loss]:
+            self._losses.append(value)
+            calls.losses.append(value)
+
+    @property
+    def losses(self) -> list[Any]:
+        """What the last call added, and the regularization of the trainable weights."""
+        added = [loss for layer in self._flatten_layers() for loss in layer._losses]
+        return added + [w.regularizer(w) for w in self.trainable_weights if w.regularizer]
+
+    # --- calling ---
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        takes = call_signature(type(self).call)
+        args = tuple([self._as_input(a, positional=True) for a in args])
+        training = kwargs.pop("training", None)
+        if kwargs:
+            kwargs = {k: self._as_input(v) for k, v in kwargs.items()}
+        if self._losses:
+            self._losses = []
+        first: Any = args[0] if args else None
+        with layer_call(training):
+            if not self.built:
+                self._build_for(takes.names, args, kwargs)
+            if self.input_spec is not None and hasattr(first, "shape"):
+                self.input_spec.check(first.shape, self.name)
+            if takes.training:
+                kwargs["training"] = bool(calls.training)
+            mask = kwargs.get("mask")
+            if mask is None:
+                mask = getattr(first, "_keras_mask", None)
+                if mask is not None and takes.mask:
+                    kwargs["mask"] = mask
+            if "mask" in kwargs and not takes.mask:
+                del kwargs["mask"]
+            if self._called:
+                outputs = self.call(*args, **kwargs)
+            else:
+                with name_scope(self.name):  # layers inside may build now
+                    outputs = self.call(*args, **kwargs)
+                self._called = True
+            if mask is not None:
+                self._attach_mask(first, outputs, mask)
+            if self.activity_regularizer is not None:
+                self._regularize_activity(outputs)
+        return outputs
+
+    def _as_input(self, value: Any, positional: bool = False) -> Any:
+        """Arrays become tensors, floats are cast to the compute dtype, containers are walked."""
+        if isinstance(value, Tensor):
+            dtype = value.data.dtype
+            if dtype == self._compute_dtype or not is_float(dtype):
+                return value
+            return cast(value, self._compute_dtype)
+        if isinstance(value, SymbolicTensor):
+            return cast(value, self._compute_dtype) if is_float(value.dtype) else value
+        if isinstance(value, (list, tuple)):
+            return type(value)([self._as_input(v, positional) for v in value])
+        if isinstance(value, dict):
+            return {k: self._as_input(v, positional) for k, v in value.items()}
+        if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__"):
+            return self._as_input(Tensor(asarray(value)))
+        if positional and value is not None:
+            raise ValueError(
+                f"Layer '{self.name}' takes tensors or arrays as positional arguments, received "
+                f"{value!r} ({type(value).__name__}). Pass settings by keyword."
+            )
+        return value
+
+    def _build_for(self, names: tuple[str, ...], args: tuple, kwargs: dict) -> None:
+        """Call `build` with the shapes of the arguments its parameters ask for."""
+        shapes = {name: _shapes(v) for name, v in {**dict(zip(names, args)), **kwargs}.items()}
+        wanted = build_parameters(type(self).build)
+        if len(wanted) == 1:
+            self.build(next(iter(shapes.values()), None))
+            return
+        given = {f"{name}_shape": shape for name, shape in shapes.items() if shape is not None}
+        missing = [p for p in wanted if p not in given]
+        if missing:
+            raise ValueError(
+                f"Layer '{self.name}': build() asks for {missing}, but call() has the arguments "
+                f"{list(names)}. Name the parameters of build() <argument>_shape."
+            )
+        self.build(**{p: given[p] for p in wanted})
+
+    def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
+        if not self.supports_masking:
+            warnings.warn(
+                f"Layer '{self.name}' ({type(self).__name__}) does not support masks; the mask of "
+                f"its input ends here.",
+                stacklevel=3,
+            )
+        elif isinstance(outputs, (Tensor, SymbolicTensor)):
+            outputs._keras_mask = self.compute_mask(inputs, mask)
+
+    def _regularize_activity(self, outputs: Any) -> None:
+        """Add the penalty of the outputs, per sample of the batch."""
+        for output in outputs if isinstance(outputs, (list, tuple)) else [outputs]:
+            batch = output.shape[0] if output.shape else 1
+            if isinstance(output, Tensor) and batch:
+                self.add_loss(self.activity_regularizer(output) / batch)
+
+    def compute_output_shape(self, input_shape: Any) -> SymbolicShape:
+        """The shape of the outputs for an input of this shape (batch None); builds the layer."""
+        with layer_call(False):
+            return self(SymbolicTensor(tuple(input_shape), self.dtype)).shape
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _checked_dtype(dtype: Any) -> str:
+    name = config.floatx() if dtype is None else getattr(dtype, "name", dtype)
+    if name not in _FLOATS:
+        raise unknown_name("dtype of a layer", name, _FLOATS)
+    return name
+
+
+def _shapes(value: Any) -> Any:
+    """The shape of a tensor, or the shapes in a container of tensors; None of other things."""
+    if isinstance(value, (list, tuple)):
+        return [_shapes(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _shapes(v) for k, v in value.items()}
+    return tuple(value.shape) if hasattr(value, "shape") else None
+
+
+def _building(build: Any) -> Any:
+    """`build` under the layer's name, after which the layer counts as built."""
+
+    @functools.wraps(build)
+    def wrapped(self: Layer, *args: Any, **kwargs: Any) -> None:
+        if self._in_build:  # super().build(...)
+            build(self, *args, **kwargs)
+            return
+        self._in_build = True
+        try:
+            with name_scope(self.name):
+                build(self, *args, **kwargs)
+        finally:
+            self._in_build = False
+        self.built = True
+
+    return wrapped

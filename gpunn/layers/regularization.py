@@ -1,0 +1,126 @@
+"""Layers that make training noisy or costly, and do nothing afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpunn import ops, random, regularizers
+from gpunn.layers.layer import Layer
+
+
+def _checked_rate(owner: str, rate: float) -> float:
+    if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+        raise ValueError(f"{owner}: rate must lie in [0, 1], received {rate!r}.")
+    return float(rate)
+
+
+class Dropout(Layer):
+    """In training y = x · m / (1 - rate), m = 0 with probability `rate`; else y = x.
+
+    `noise_shape`: the shape of m, 1 (or None for the batch) where a choice is shared. Srivastava
+    et al. 2014.
+
+    >>> gpunn.layers.Dropout(0.5, seed=7)
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.rate = _checked_rate("Dropout", rate)
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not training or self.rate == 0:
+            return x
+        if self.rate == 1:
+            return ops.zeros_like(x)
+        shape = self.noise_shape
+        if shape is not None:
+            shape = tuple(n if m is None else m for n, m in zip(x.shape, shape, strict=True))
+        return random.dropout(x, self.rate, shape, self.seed_generator)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"rate": self.rate, "noise_shape": self.noise_shape, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+class GaussianNoise(Layer):
+    """In training y = x + N(0, stddev²); else y = x.
+
+    >>> gpunn.layers.GaussianNoise(0.1)
+    """
+
+    supports_masking = True
+
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        if not stddev >= 0:
+            raise ValueError(f"GaussianNoise: stddev must not be negative, received {stddev}.")
+        self.stddev = stddev
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if stddev > 0 else None
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not training or self.stddev == 0:
+            return x
+        noise = random.normal(x.shape, 0.0, self.stddev, self.compute_dtype, self.seed_generator)
+        return x + noise
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
+
+
+class GaussianDropout(Layer):
+    """In training y = x · N(1, rate / (1 - rate)); else y = x.  Srivastava et al. 2014
+
+    >>> gpunn.layers.GaussianDropout(0.3)
+    """
+
+    supports_masking = True
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.rate = _checked_rate("GaussianDropout", rate)
+        if self.rate == 1:
+            raise ValueError("GaussianDropout: rate must be below 1; its noise has no bound there.")
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not training or self.rate == 0:
+            return x
+        stddev = (self.rate / (1 - self.rate)) ** 0.5
+        noise = random.normal(x.shape, 1.0, stddev, self.compute_dtype, self.seed_generator)
+        return x * noise
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+class ActivityRegularization(Layer):
+    """y = x, with the penalty l1 · Σ|x| + l2 · Σ x² per sample of the batch.
+
+    >>> gpunn.layers.ActivityRegularization(l2=1e-3)
+    """
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any):
+        super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
+        self.l1, self.l2 = l1, l2
+
+    def call(self, x: Any) -> Any:
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "l1": self.l1, "l2": self.l2}

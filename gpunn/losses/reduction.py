@@ -1,0 +1,83 @@
+"""From the losses of all elements to one number: weights, masks, reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpunn import ops
+from gpunn.autodiff.tensor import Tensor
+from gpunn.errors import ShapeError, unknown_name
+from gpunn.losses.alignment import as_tensor, same_rank
+from gpunn.ops.accumulate import divide_no_nan
+
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+_BOOL = np.dtype("bool")
+
+
+def check_reduction(reduction: str | None) -> str | None:
+    """The reduction itself, if it is one of `REDUCTIONS`."""
+    if reduction not in REDUCTIONS:
+        raise unknown_name("reduction", reduction, [str(name) for name in REDUCTIONS])
+    return reduction
+
+
+def _fit(losses: Tensor, other: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Both in a rank in which they broadcast."""
+    losses, other = same_rank(losses, other)
+    try:
+        np.broadcast_shapes(losses.shape, other.shape)
+    except ValueError:
+        example = (*losses.shape[:1], *[1] * (losses.ndim - 1))
+        raise ShapeError(
+            f"{name} does not fit the losses ({name} {other.shape}, losses {losses.shape}). "
+            f"Give it the shape of the losses, or {example} for one value a sample."
+        ) from None
+    return losses, other
+
+
+def reduce_losses(
+    losses: Tensor, sample_weight: Any = None, mask: Any = None,
+    reduction: str | None = "sum_over_batch_size",
+) -> Tensor:  # fmt: skip
+    """Losses v, weights w and mask m in {0, 1} become, with N their number::
+
+        sum_over_batch_size, mean    Σ v w m / N, of a mask: / Σ m
+        mean_with_sample_weight      Σ v w m / Σ w m
+        sum                          Σ v w m
+        none                         v w m, not reduced
+
+    A trailing axis of 1 may be missing anywhere. A denominator of 0 gives 0. What is masked does
+    not count even if it is NaN.
+    """
+    weights = None
+    if mask is not None:
+        losses, mask = _fit(losses, as_tensor(mask, _BOOL, like=losses), "mask")
+        losses = ops.where(mask, losses, 0.0)
+    if sample_weight is not None:
+        weights = as_tensor(sample_weight, losses.data.dtype, like=losses)
+        losses, weights = _fit(losses, weights, "sample_weight")
+        losses = ops.multiply(losses, weights)
+    if reduction in ("none", None):
+        return losses
+    total = ops.sum(losses)
+    if reduction == "sum" or losses.size == 0:
+        return total
+    if reduction == "mean_with_sample_weight" and (weights is not None or mask is not None):
+        return divide_no_nan(total, ops.sum(_weights_within(mask, weights, losses)))
+    if mask is None:
+        return total * (1 / losses.size)
+    valid = ops.sum(ops.cast(mask, losses.dtype))
+    return divide_no_nan(total, valid * (losses.size / mask.size))
+
+
+def _weights_within(mask: Tensor | None, weights: Tensor | None, losses: Tensor) -> Tensor:
+    """w m, of which one may be missing."""
+    if mask is None:
+        return weights  # type: ignore[return-value]
+    valid = ops.cast(mask, losses.dtype)
+    if weights is None:
+        return valid
+    valid, weights = same_rank(valid, weights)
+    return ops.multiply(valid, weights)

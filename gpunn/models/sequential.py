@@ -1,0 +1,192 @@
+"""Sequential: layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpunn import ops
+from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
+from gpunn.layers import InputSpec, Layer
+from gpunn.models.model import Model
+from gpunn.objects import serialize
+
+
+class Sequential(Model):
+    """y = layer_n(...layer_2(layer_1(x))).
+
+    With an `Input` (or a first layer with `input_shape`) the weights are made at once, else at the
+    first call.
+
+    >>> model = gpunn.Sequential([
+    ...     gpunn.Input((64,)),
+    ...     gpunn.layers.Dense(32, activation="relu"),
+    ...     gpunn.layers.Dense(10),
+    ... ])
+    """
+
+    _untracked = (*Model._untracked, "_input", "_shapes")
+
+    def __init__(
+        self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None
+    ):
+        self._layers: list[Layer] = []
+        self._input: SymbolicTensor | None = None
+        self._shapes: list[SymbolicShape] = []
+        super().__init__(trainable=trainable, name=name)
+        for layer in layers or ():
+            self._append(layer)
+        self._build_if_known()
+
+    # --- the list of layers ---
+
+    def add(self, layer: Any) -> None:
+        """Append a layer (or an `Input`, first)."""
+        self._append(layer)
+        self._build_if_known()
+
+    def pop(self) -> Layer:
+        """Remove and return the last layer."""
+        if not self._layers:
+            raise ValueError(f"Sequential '{self.name}' has no layer to remove.")
+        layer = self._layers.pop()
+        self._shapes = self._shapes[: len(self._layers)]
+        self._step = None
+        return layer
+
+    def _append(self, layer: Any) -> None:
+        if isinstance(layer, SymbolicTensor):
+            if self._layers or self._input is not None:
+                raise ValueError(
+                    f"Sequential '{self.name}' has an input or layers already; an Input can only "
+                    f"be the first element."
+                )
+            self._input = layer
+            return
+        if not isinstance(layer, Layer):
+            if not callable(layer) or isinstance(layer, type):
+                raise ValueError(
+                    f"Sequential takes layers, received {layer!r} ({type(layer).__name__}). "
+                    f"Write Dense(10), not Dense."
+                )
+            from gpunn.layers import Lambda
+
+            layer = Lambda(layer)
+        if any(layer.name == other.name for other in self._layers):
+            raise ValueError(
+                f"Two layers of Sequential '{self.name}' are named '{layer.name}'. "
+                f"Give each another name."
+            )
+        if not self._layers and self._input is None and layer._declared_shape is not None:
+            self._input = SymbolicTensor(layer._declared_shape, layer.dtype)
+        self._layers.append(layer)
+        self._step = None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """A copy of the list of layers."""
+        return list(self._layers)
+
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise AttributeError("Sequential.layers cannot be set. Use add() and pop().")
+
+    # --- building ---
+
+    def _build_if_known(self) -> None:
+        if self._input is not None and self._layers:
+            self.build(self._input.shape)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights for inputs of this shape (the batch axis None)."""
+        if input_shape is None:
+            if self._input is None:
+                raise ValueError(
+                    f"Sequential '{self.name}' does not know its input shape. Start with an Input, "
+                    f"or call build(input_shape)."
+                )
+            input_shape = self._input.shape
+        if not self._layers:
+            raise ValueError(f"Sequential '{self.name}' has no layers. Add some first.")
+        if isinstance(input_shape, dict) or (input_shape and not _is_shape(input_shape)):
+            return  # a structure of inputs: the layers are built at the first call
+        dtype = self.dtype if self._input is None else self._input.dtype
+        x: Any = SymbolicTensor(tuple(input_shape), dtype)
+        self._shapes = []
+        for layer in self._layers:
+            x = layer(x, training=False)
+            self._shapes.append(getattr(x, "shape", None))
+        if self._input is not None:
+            lengths = {i: n for i, n in enumerate(self._input.shape) if i and n is not None}
+            self.input_spec = InputSpec(ndim=len(self._input.shape), axes=lengths)
+
+    @property
+    def input_shape(self) -> SymbolicShape:
+        """The shape of the input, the batch axis None."""
+        if self._input is None:
+            raise AttributeError(f"Sequential '{self.name}' has no defined input shape.")
+        return self._input.shape
+
+    @property
+    def output_shape(self) -> SymbolicShape:
+        """The shape of the output, the batch axis None."""
+        if not self._shapes:
+            raise AttributeError(f"Sequential '{self.name}' is not built, its shapes are unknown.")
+        return self._shapes[-1]
+
+    def _output_shapes(self) -> dict[int, Any]:
+        return {id(layer): shape for layer, shape in zip(self._layers, self._shapes)}
+
+    # --- calling ---
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._input is not None and args and hasattr(args[0], "shape"):
+            args = (self._fitted(args[0]), *args[1:])
+        return super().__call__(*args, **kwargs)
+
+    def _fitted(self, x: Any) -> Any:
+        """An axis of length 1 at the end is added or dropped as the Input asks, and the dtype set."""
+        wanted: Any = self._input
+        given, shape = tuple(x.shape), wanted.shape
+        if len(given) == len(shape) - 1 and shape[-1] == 1:
+            x = ops.expand_dims(x, -1)
+        elif len(given) == len(shape) + 1 and given[-1] == 1:
+            x = ops.squeeze(x, -1)
+        if str(x.dtype) != wanted.dtype:
+            x = ops.cast(ops.convert_to_tensor(x), wanted.dtype)
+        return x
+
+    def call(self, x: Any, mask: Any = None) -> Any:
+        if not self._layers:
+            raise ValueError(f"Sequential '{self.name}' has no layers. Add some first.")
+        if mask is not None and hasattr(x, "shape") and x._keras_mask is None:
+            x._keras_mask = mask
+        for layer in self._layers:
+            x = layer(x)
+        return x
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        return previous_mask
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "layers": [serialize(layer) for layer in self._layers],
+            "build_input_shape": None if self._input is None else self._input.shape,
+        }
+
+    @classmethod
+    def from_config(cls, config: Any) -> Sequential:
+        from gpunn.layers import Input, deserialize
+
+        shape = config.get("build_input_shape")
+        first = [] if shape is None else [Input(batch_shape=shape)]
+        layers = [deserialize(c) for c in config["layers"]]
+        return cls([*first, *layers], trainable=config["trainable"], name=config["name"])
+
+
+def _is_shape(value: Any) -> bool:
+    return all(n is None or isinstance(n, int) for n in value)
+
+

@@ -1,0 +1,309 @@
+"""Optimizer: what all methods share: clipping, weight decay, learning rate, flat buffers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gpunn.autodiff.tensor import Tensor
+from gpunn.autodiff.variable import Variable, name_scope
+from gpunn.backend.protocol import Array
+from gpunn.errors import ShapeError
+from gpunn.naming import to_snake_case, unique_name
+from gpunn.objects import Configurable
+from gpunn.ops import updates
+from gpunn.ops.creation import copy_into
+from gpunn.optimizers import schedules
+from gpunn.optimizers.flat import FlatGroup, group_variables
+
+
+class _Part:
+    """What one update changes in one flat group."""
+
+    def __init__(
+        self, group: FlatGroup, chosen: list[bool], decayed: list[slice], slots: list[Array]
+    ):
+        self.group, self.chosen, self.decayed = group, chosen, decayed
+        #: Views of weights, gradients and slots, a run of neighbouring variables each.
+        self.runs = [
+            (group.weights[run], group.gradients[run], [slot[run] for slot in slots])
+            for run in group.runs(chosen)
+        ]
+
+
+class Optimizer(Configurable):
+    """Base of the optimizers. A method names its slots and overrides `update`.
+
+    `learning_rate`: a float, a `LearningRateSchedule` or a function without arguments.
+    `weight_decay`: w -= η λ w before the update. `clipnorm`: each gradient's norm at most this;
+    `clipvalue`: each element; `global_clipnorm`: the norm of all gradients together. At most one.
+
+    >>> optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+    """
+
+    #: Slots of the method: name -> initial value.
+    slots: dict[str, float] = {}
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str | None = None,
+    ):
+        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        given = {k: v for k, v in clips.items() if v is not None}
+        if len(given) > 1:
+            raise ValueError(
+                f"At most one of clipnorm, clipvalue and global_clipnorm can be set, received "
+                f"{given}."
+            )
+        for key, value in given.items():
+            if value <= 0:
+                raise ValueError(f"{key} must be positive, received {value}.")
+        self.name = name or unique_name(to_snake_case(type(self).__name__))
+        self.weight_decay = weight_decay
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.built = False
+        self._excluded: tuple[set[str], list[str]] = (set(), [])
+        self._groups: list[FlatGroup] = []
+        self._slots: dict[str, list[Array]] = {}
+        self._index: dict[int, tuple[int, int]] = {}  # id(variable) -> (group, position)
+        self._slot_variables: list[Variable] = []
+        self._plan: list[_Part] = []
+        self._plan_key: tuple | None = None
+        self._warned = False
+        self._given_rate = self._checked_rate(learning_rate)
+        with name_scope(self.name):
+            self.iterations = Variable(0, dtype="int32", trainable=False, name="iteration")
+            self._learning_rate = Variable(
+                self._rate_now(), dtype="float32", trainable=False, name="learning_rate"
+            )
+
+    # --- learning rate ---
+
+    @staticmethod
+    def _checked_rate(rate: Any) -> Any:
+        if isinstance(rate, dict):
+            return schedules.deserialize(rate)
+        if not callable(rate):
+            rate = float(rate)
+            if rate < 0:
+                raise ValueError(f"learning_rate must not be negative, received {rate}.")
+        return rate
+
+    def _rate_now(self) -> float:
+        rate = self._given_rate
+        if isinstance(rate, schedules.LearningRateSchedule):
+            return float(rate(self._updates_made()))
+        return float(rate()) if callable(rate) else rate
+
+    def _updates_made(self) -> int:
+        return int(self.iterations) if hasattr(self, "iterations") else 0
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate of the next update: a variable, or the number a schedule gives."""
+        return self._rate_now() if callable(self._given_rate) else self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        self._given_rate = self._checked_rate(rate)
+        self._learning_rate.assign(self._rate_now())
+
+    # --- state ---
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Make slots for these variables and move them into flat buffers."""
+        self._groups = group_variables(list(variables))
+        self._index, self._slot_variables, self._plan_key = {}, [], None
+        self._slots = {
+            name: [group.buffer(value) for group in self._groups]
+            for name, value in self.slots.items()
+        }
+        for g, group in enumerate(self._groups):
+            for i, variable in enumerate(group.variables):
+                self._index[id(variable)] = (g, i)
+        with name_scope(self.name):
+            for name, flats in self._slots.items():
+                for group, flat in zip(self._groups, flats, strict=True):
+                    for variable, view in zip(group.variables, group.views(flat), strict=True):
+                        path = variable.path.replace("/", "_")
+                        slot = Variable(view, trainable=False, name=f"{path}_{name}")
+                        slot.rebind(view)
+                        self._slot_variables.append(slot)
+        self.built = True
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The iteration, the learning rate and all slots."""
+        return [self.iterations, self._learning_rate, *self._slot_variables]
+
+    def gradient_buffers(self, variables: Sequence[Variable]) -> list[Array]:
+        """Where the gradients of these variables shall be written: views of the flat gradients."""
+        if not self.built:
+            self.build(variables)
+        return [self._groups[g].gradient_views[i] for g, i in map(self._place, variables)]
+
+    def _place(self, variable: Variable) -> tuple[int, int]:
+        try:
+            return self._index[id(variable)]
+        except KeyError:
+            raise ValueError(
+                f"{self.name} was built for other variables and does not know '{variable.path}'. "
+                f"Use a new optimizer for another model."
+            ) from None
+
+    # --- update ---
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
+        """One update with pairs (gradient, variable)."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
+        """One update. A gradient that is None leaves its variable as it is, with a warning."""
+        variables = trainable_variables
+        if variables is None:
+            variables = [v for group in self._groups for v in group.variables]
+        if len(grads) != len(variables):
+            raise ValueError(
+                f"{self.name}: received {len(grads)} gradients for {len(variables)} variables."
+            )
+        places = self.gradient_buffers(variables)
+        arrays = []
+        for gradient, variable, place in zip(grads, variables, places, strict=True):
+            array = gradient.data if isinstance(gradient, Tensor) else gradient
+            if array is not None and array is not place:
+                if tuple(array.shape) != variable.shape:
+                    raise ShapeError(
+                        f"{self.name}: the gradient of '{variable.path}' has shape "
+                        f"{tuple(array.shape)}, the variable {variable.shape}. They must agree."
+                    )
+                copy_into(array, place)
+            arrays.append(array)
+        self.apply_buffers(variables, [array is not None for array in arrays])
+
+    def apply_buffers(self, variables: Sequence[Variable], present: Sequence[bool]) -> None:
+        """One update with the gradients that stand in the flat buffers already."""
+        plan = self._planned(variables, tuple(present))
+        if callable(self._given_rate):
+            self._learning_rate.data.fill(self._rate_now())
+        self._clip(plan)
+        for part in plan:
+            group = part.group
+            group.bind()
+            if part.decayed:
+                copy_into(self._learning_rate.data, group.rate)
+                for run in part.decayed:
+                    updates.decay_weights(group.weights[run], group.rate, decay=self.weight_decay)
+            self.prepare(group)
+            for w, g, slots in part.runs:
+                self.update(w, g, slots, group.rate)
+        updates.increment(self.iterations.data)
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
+
+    def _planned(self, variables: Sequence[Variable], present: tuple[bool, ...]) -> list[_Part]:
+        """What an update with these gradients touches; kept while the same ones come again."""
+        key = (tuple(map(id, variables)), present)
+        if key != self._plan_key:
+            self._check_present(variables, present)
+            chosen = [[False] * len(group.variables) for group in self._groups]
+            for variable, has_gradient in zip(variables, present, strict=True):
+                g, i = self._place(variable)
+                chosen[g][i] = has_gradient
+            self._plan = [
+                _Part(group, take, self._decays(group, take), [s[g] for s in self._slots.values()])
+                for g, (group, take) in enumerate(zip(self._groups, chosen, strict=True))
+            ]
+            self._plan_key = key
+        return self._plan
+
+    def prepare(self, group: FlatGroup) -> None:
+        """Set `group.rate` for this update."""
+        copy_into(self._learning_rate.data, group.rate)
+
+    def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
+        """The method: change the flat weights `w` and the slots, given gradients `g`."""
+        raise NotImplementedError(f"{type(self).__name__} must override update().")
+
+    def _check_present(self, variables: Sequence[Variable], present: Sequence[bool]) -> None:
+        if not any(present):
+            raise ValueError("No gradients provided for any variable.")
+        if not all(present) and not self._warned:
+            self._warned = True
+            missing = [v.path for v, p in zip(variables, present, strict=True) if not p]
+            warnings.warn(
+                f"Gradients do not exist for variables {missing} when minimizing the loss. "
+                f"They are not part of the computation, and stay as they are.",
+                stacklevel=4,
+            )
+
+    def _clip(self, plan: list[_Part]) -> None:
+        if self.clipvalue is not None:
+            for part in plan:
+                for _, g, _ in part.runs:
+                    updates.clip_values(g, limit=self.clipvalue)
+        elif self.clipnorm is not None:
+            for part in plan:
+                for (start, end), used in zip(part.group.bounds, part.chosen, strict=True):
+                    if used:
+                        self._clip_together([part.group.gradients[start:end]], self.clipnorm)
+        elif self.global_clipnorm is not None:
+            self._clip_together([g for part in plan for _, g, _ in part.runs], self.global_clipnorm)
+
+    def _clip_together(self, parts: list[Array], limit: float) -> None:
+        """Scale gradients down so that their common norm is at most `limit`."""
+        backend, dtype = self._groups[0].backend, parts[0].dtype
+        total = backend.zeros((1,), dtype)
+        for part in parts:
+            square = backend.empty((1,), part.dtype)
+            updates.squared_norm(part, square)
+            total += square
+        for part in parts:
+            updates.clip_by_norm(part, total.astype(part.dtype), limit=limit)
+
+    # --- weight decay ---
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Leave these variables, and those whose path contains one of the names, undecayed."""
+        if self.built:
+            raise ValueError("exclude_from_weight_decay() must be called before the first update.")
+        paths = {v.path for v in var_list or ()}
+        self._excluded = (paths, list(var_names or ()))
+
+    def _decays(self, group: FlatGroup, chosen: list[bool]) -> list[slice]:
+        """The parts of the flat weights that decay."""
+        if self.weight_decay is None:
+            return []
+        paths, names = self._excluded
+        return group.runs(
+            [
+                take and v.path not in paths and not any(name in v.path for name in names)
+                for take, v in zip(chosen, group.variables, strict=True)
+            ]
+        )
+
+    # --- config ---
+
+    def get_config(self) -> dict[str, Any]:
+        rate = self._given_rate
+        if isinstance(rate, schedules.LearningRateSchedule):
+            rate = schedules.serialize(rate)
+        elif not callable(rate):
+            rate = float(self._learning_rate)
+        return {
+            "name": self.name,
+            "learning_rate": rate,
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "clipvalue": self.clipvalue,
+            "global_clipnorm": self.global_clipnorm,
+        }

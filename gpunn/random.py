@@ -1,0 +1,98 @@
+"""Random numbers, as in `keras.random`: by counter, the same on both backends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpunn.autodiff.tensor import Tensor
+from gpunn.autodiff.variable import Variable
+from gpunn.backend.random import host_generator
+from gpunn.objects import Configurable
+from gpunn.ops import noise
+from gpunn.ops.creation import cast, convert_to_tensor
+from gpunn.seeding import next_seed
+
+Shape = Sequence[int]
+
+
+class SeedGenerator(Configurable):
+    """A stream of random numbers: each use draws others. Its state lives on the device.
+
+    >>> seed = gpunn.random.SeedGenerator(7)
+    >>> gpunn.random.normal((2, 3), seed=seed)
+    """
+
+    def __init__(self, seed: int | None = None, name: str | None = None):
+        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+            raise ValueError(f"seed must be a non-negative integer or None, received {seed!r}.")
+        self.seed = None if seed is None else int(seed)
+        start = next_seed() if seed is None else int(seed) % 2**32
+        self.name = name or "seed_generator"
+        self.state = Variable(
+            np.array([start, 0], np.uint32), trainable=False, name="seed_generator_state"
+        )
+
+    def next_seed(self) -> int:
+        """A seed for something made on the host (reads the state)."""
+        seed, draw = (int(v) for v in self.state.numpy())
+        self.state.assign(np.array([seed, (draw + 1) % 2**32], np.uint32))
+        return int(host_generator(seed, draw).integers(2**32))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed, "name": self.name}
+
+
+def _state(seed: int | SeedGenerator | None) -> Tensor:
+    """The stream to draw from: a generator's own, or a new one from a seed."""
+    if isinstance(seed, SeedGenerator):
+        return seed.state
+    return SeedGenerator(seed).state
+
+
+def uniform(
+    shape: Shape,
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: Any = None,
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """Numbers from U[minval, maxval)."""
+    return noise.uniform(_state(seed), shape, minval, maxval, dtype)
+
+
+def normal(
+    shape: Shape,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = None,
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """Numbers from N(mean, stddev²), by Box and Muller."""
+    return noise.normal(_state(seed), shape, mean, stddev, dtype)
+
+
+def randint(
+    shape: Shape,
+    minval: int,
+    maxval: int,
+    dtype: Any = "int32",
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """Integers from minval to maxval - 1, each equally likely (made on the host)."""
+    seed = seed.next_seed() if isinstance(seed, SeedGenerator) else seed
+    generator = host_generator(next_seed() if seed is None else seed % 2**32, 0)
+    return cast(convert_to_tensor(generator.integers(minval, maxval, tuple(shape))), dtype)
+
+
+def dropout(
+    inputs: Any,
+    rate: float,
+    noise_shape: Shape | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> Any:
+    """x · m / (1 - rate), m = 0 with probability `rate`, else 1."""
+    shape = None if noise_shape is None else tuple(noise_shape)
+    return noise.dropout(inputs, _state(seed), rate=rate, noise_shape=shape)

@@ -1,0 +1,23 @@
+"""The process' sequence of seeds: whoever is given no seed takes the next one of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_sequence = np.random.Generator(np.random.Philox())  # seeded by the operating system
+
+
+def set_seed(seed: int | None) -> None:
+    """Start the sequence anew: equal seeds give equal sequences, None one of its own.
+
+    >>> gpunn.seeding.set_seed(1)
+    """
+    global _sequence
+    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise ValueError(f"The seed must be a non-negative integer or None, received {seed!r}.")
+    _sequence = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+
+
+def next_seed() -> int:
+    """The next seed of the sequence, from 0 to 2³² - 1."""
+    return int(_sequence.integers(1 << 32))

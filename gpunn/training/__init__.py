@@ -1,0 +1,1 @@
+"""How models learn: data, steps, epochs."""

@@ -1,0 +1,193 @@
+"""Data for training: arrays cut into shuffled batches, or any iterable of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gpunn import config
+from gpunn.autodiff.dtypes import as_dtype
+from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.backend import devices
+from gpunn.backend.protocol import Array
+
+Batch = tuple[Any, Any, Any]  # x, y, sample_weight; y and weights may be None
+
+
+def map_structure(function: Callable[[Any], Any], value: Any) -> Any:
+    """Apply a function to every leaf of nested lists, tuples and dicts; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return {k: map_structure(function, v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)([map_structure(function, v) for v in value])
+    return function(value)
+
+
+def leaves(value: Any) -> list[Any]:
+    """The leaves of nested lists, tuples and dicts."""
+    found: list[Any] = []
+    map_structure(found.append, value)
+    return found
+
+
+def _is_container(value: Any) -> bool:
+    """A dict, or a list or tuple of arrays; a list of numbers is an array."""
+    if isinstance(value, Mapping):
+        return True
+    return isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value)
+
+
+def as_array(value: Any) -> Array:
+    """An array of any library as the array of a backend; float64 becomes floatx, as in Keras."""
+    if hasattr(value, "to_numpy"):  # pandas
+        value = value.to_numpy()
+    if isinstance(value, Tensor):
+        value = value.data
+    on_gpu = devices.opened.gpu_type is not None and isinstance(value, devices.opened.gpu_type)
+    array = value if on_gpu else asarray(value, like=np.empty(0))
+    if array.dtype == np.float64:
+        array = array.astype(as_dtype(config.floatx()), copy=False)
+    return array
+
+
+def as_arrays(value: Any) -> Any:
+    """`as_array` for each array in a structure."""
+    return map_structure(as_array, value) if _is_container(value) else (
+        None if value is None else as_array(value)
+    )
+
+
+def _length(name: str, value: Any) -> list[tuple[str, int]]:
+    found = []
+    for array in leaves(value):
+        if array.ndim == 0:
+            raise ValueError(f"{name} must have a batch axis, received a single number.")
+        found.append((name, array.shape[0]))
+    return found
+
+
+class ArrayData:
+    """Arrays of one length, cut into batches.
+
+    With `shuffle`, each epoch has another order, from `generator`.
+    """
+
+    def __init__(self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None):
+        if batch_size is None:
+            batch_size = 32
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size must be a positive integer, received {batch_size!r}.")
+        self.parts = tuple(as_arrays(part) for part in (x, y, sample_weight))
+        lengths = [
+            found
+            for name, part in zip(("x", "y", "sample_weight"), self.parts, strict=True)
+            for found in _length(name, part)
+        ]
+        if len({n for _, n in lengths}) != 1:
+            listed = ", ".join(f"{name}: {n}" for name, n in lengths)
+            raise ValueError(
+                f"All arrays must have the same number of samples, received {listed}. "
+                f"Make x, y and sample_weight equally long."
+            )
+        self.size = lengths[0][1]
+        if self.size == 0:
+            raise ValueError("The data is empty: x has 0 samples. Check how it was loaded.")
+        self.batch_size = batch_size
+        self.steps = -(-self.size // batch_size)
+
+    def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
+        """Two data sets: all but the last fraction of the samples, and these."""
+        if not 0 < fraction < 1:
+            raise ValueError(f"validation_split must lie between 0 and 1, received {fraction}.")
+        cut = int(self.size * (1 - fraction))
+        if cut == 0 or cut == self.size:
+            raise ValueError(
+                f"validation_split={fraction} of {self.size} samples leaves one side empty. "
+                f"Give more data or another fraction."
+            )
+        first = [map_structure(lambda a: a[:cut], part) for part in self.parts]
+        second = [map_structure(lambda a: a[cut:], part) for part in self.parts]
+        return ArrayData(*first, self.batch_size), ArrayData(*second, self.batch_size)
+
+    def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
+        """One epoch of host (or GPU) arrays, shuffled where a generator is given."""
+        order = None if generator is None else generator.permutation(self.size)
+        for start in range(0, self.size, self.batch_size):
+            rows: Any = slice(start, start + self.batch_size)
+            cut = partial(_rows, rows if order is None else order[rows])
+            x, y, sample_weight = self.parts
+            yield map_structure(cut, x), map_structure(cut, y), map_structure(cut, sample_weight)
+
+
+def _rows(rows: Any, array: Array) -> Array:
+    """A slice of the array (a view), or the rows of these numbers (gathered)."""
+    if isinstance(rows, slice):
+        return array[rows]
+    if isinstance(array, np.ndarray):
+        return array.take(rows, axis=0)
+    return array[devices.backend_of(array).asarray(rows)]
+
+
+class IterableData:
+    """Batches from a generator or any iterable of `x`, `(x, y)` or `(x, y, sample_weight)`."""
+
+    batch_size = None
+    size = None
+
+    def __init__(self, source: Iterable[Any]):
+        self.source = source
+        self.steps = len(source) if hasattr(source, "__len__") else None
+        self._iterator: Iterator[Any] | None = None
+
+    def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
+        """One pass. A generator goes on where the last pass stopped; its order is its own."""
+        if iter(self.source) is self.source:
+            iterator = self.source
+        else:
+            iterator = iter(self.source)
+        for item in iterator:
+            parts = item if isinstance(item, tuple) else (item,)
+            if not 1 <= len(parts) <= 3:
+                raise ValueError(
+                    f"A batch must be x, (x, y) or (x, y, sample_weight), received a tuple of "
+                    f"{len(parts)}."
+                )
+            yield tuple(as_arrays(p) for p in (*parts, None, None)[:3])  # type: ignore[misc]
+
+
+Data = ArrayData | IterableData
+
+
+def make_data(
+    x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None
+) -> Data:
+    """The data set of what a user passes to fit, evaluate or predict."""
+    if isinstance(x, (ArrayData, IterableData)):
+        return x
+    is_array = hasattr(x, "shape") or hasattr(x, "to_numpy") or isinstance(x, (list, tuple, Mapping))
+    if is_array:
+        return ArrayData(x, y, sample_weight, batch_size)
+    if x is None:
+        raise ValueError("x is None: give arrays, or an iterable of batches.")
+    if not hasattr(x, "__iter__"):
+        raise ValueError(f"Cannot train on a {type(x).__name__}: give arrays or batches.")
+    if y is not None or sample_weight is not None:
+        raise ValueError("With an iterable of batches, targets and weights come in its tuples.")
+    return IterableData(x)
+
+
+def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
+    """The sample weights that class weights mean: y holds labels, or one-hot rows."""
+    labels = devices.to_numpy(y) if not isinstance(y, np.ndarray) else y
+    if labels.ndim > 1 and labels.shape[-1] > 1:
+        labels = labels.argmax(axis=-1)
+    labels = labels.reshape(labels.shape[0], -1)[:, 0].astype(np.int64)
+    weights = np.ones(labels.shape, as_dtype(config.floatx()))
+    for label, weight in class_weight.items():
+        weights[labels == int(label)] = weight
+    return weights

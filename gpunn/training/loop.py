@@ -1,0 +1,262 @@
+"""Loop: epochs and batches around the steps, with callbacks and progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from gpunn.autodiff.tape import no_grad
+from gpunn.backend import devices
+from gpunn.backend.random import host_generator
+from gpunn.callbacks import Callback, CallbackList, History, ProgbarLogger
+from gpunn.losses.checks import check_labels
+from gpunn.seeding import next_seed
+from gpunn.training.data import ArrayData, Batch, Data, IterableData, map_structure
+from gpunn.training.interrupt import InterruptBetweenSteps
+from gpunn.training.step import Step
+
+_VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
+
+
+class Loop:
+    """One run of fit, evaluate or predict."""
+
+    def __init__(
+        self,
+        model: Any,
+        verbose: Any,
+        callbacks: Sequence[Callback] | None,
+        epochs: int = 1,
+        initial_epoch: int = 0,
+    ):
+        if verbose not in _VERBOSE:
+            raise ValueError(f'verbose must be "auto", 0, 1 or 2, received {verbose!r}.')
+        for callback in callbacks or ():
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"callbacks must be instances of gpunn.callbacks.Callback, received "
+                    f"{callback!r}."
+                )
+        self.model = model
+        self.verbose = _VERBOSE[verbose]
+        self.given = list(callbacks or ())
+        self.epochs, self.initial_epoch = epochs, initial_epoch
+
+    def _callbacks(self, what: str, steps: int | None, extra: Sequence[Callback]) -> CallbackList:
+        logger = [ProgbarLogger(what)] if self.verbose else []
+        params = {"epochs": self.epochs, "steps": steps, "verbose": self.verbose}
+        return CallbackList([*extra, *self.given, *logger], self.model, params)
+
+    # --- fit ---
+
+    def fit(
+        self,
+        data: Data,
+        validation: Data | None,
+        shuffle: bool,
+        steps: int | None,
+        validation_steps: int | None,
+        validation_freq: int,
+    ) -> History:
+        """Train; returns the history."""
+        model = self.model
+        given = [c for c in self.given if isinstance(c, History)]
+        history = given[0] if given else History()
+        model.history, model.stop_training = history, False
+        total = steps or data.steps
+        callbacks = self._callbacks("train", total, [] if given else [history])
+        generator = host_generator(next_seed(), 0) if shuffle else None
+        source = _Source(data, generator, steps)
+        step = self._checked_step(data)
+        if validation is not None:
+            self._checked_step(validation)
+        logs: dict[str, float] = {}
+        with _closing(callbacks), InterruptBetweenSteps() as interrupt:
+            callbacks.call("on_train_begin")
+            for epoch in range(self.initial_epoch, self.epochs):
+                model.reset_metrics()
+                callbacks.call("on_epoch_begin", epoch)
+                step = self._train_epoch(source, step, callbacks, interrupt)
+                logs = model.get_metrics_result()
+                if validation is not None and (epoch + 1) % validation_freq == 0:
+                    found = self._evaluate(validation, validation_steps, callbacks, interrupt)
+                    logs = {**logs, **{f"val_{k}": v for k, v in found.items()}}
+                callbacks.call("on_epoch_end", epoch, logs=logs)
+                if model.stop_training:
+                    break
+            callbacks.call("on_train_end", logs=logs)
+        return history
+
+    def _train_epoch(
+        self,
+        source: _Source,
+        step: Step | None,
+        callbacks: CallbackList,
+        interrupt: InterruptBetweenSteps,
+    ) -> Step:
+        before = callbacks.using("on_train_batch_begin", "on_batch_begin")
+        after = callbacks.using("on_train_batch_end", "on_batch_end")
+        for number, batch in enumerate(source.epoch()):
+            if step is None:
+                step = self.model.make_step(batch[0])
+            if isinstance(source.data, IterableData):
+                self.check(step, batch)
+            for hook in before:
+                hook(number, logs={})
+            step.train(*batch)
+            if after:
+                logs = self.model.get_metrics_result() if callbacks.reads_batch_logs else {}
+                for hook in after:
+                    hook(number, logs=logs)
+            interrupt.check()
+            if self.model.stop_training:
+                break
+        if step is None:
+            raise ValueError("The data gave no batch. Is the generator used up?")
+        return step
+
+    def _checked_step(self, data: Data) -> Step | None:
+        """The step, once arrays were checked as a whole; batches of iterables come later."""
+        if not isinstance(data, ArrayData):
+            return None
+        first = map_structure(lambda a: a[:1], data.parts[0])
+        step = self.model.make_step(first)
+        self.check(step, data.parts)
+        return step
+
+    def check(self, step: Step, batch: Batch) -> None:
+        """Refuse labels out of range before they reach the weights."""
+        loss, y = self.model.loss, batch[1]
+        if y is None and loss is not None:
+            raise ValueError(
+                "The model was compiled with a loss, but there are no targets. Give y."
+            )
+        if getattr(loss, "takes_labels", False) and hasattr(y, "shape"):
+            with no_grad():
+                classes = self._classes(step, batch)
+            check_labels(loss.name, devices.to_numpy(y), classes, loss.options.get("ignore_class"))
+
+    def _classes(self, step: Step, batch: Batch) -> int:
+        """The number of outputs of the model, found once."""
+        if step.classes is None:
+            first = map_structure(lambda a: a[:1], batch[0])
+            step.classes = step.predict(first).shape[-1]
+        return step.classes
+
+    # --- evaluate ---
+
+    def evaluate(self, data: Data, steps: int | None) -> dict[str, float]:
+        """The metrics on the data."""
+        callbacks = self._callbacks("test", steps or data.steps, [])
+        self._checked_step(data)
+        with _closing(callbacks), InterruptBetweenSteps() as interrupt:
+            return self._evaluate(data, steps, callbacks, interrupt)
+
+    def _evaluate(
+        self,
+        data: Data,
+        steps: int | None,
+        callbacks: CallbackList,
+        interrupt: InterruptBetweenSteps,
+    ) -> dict[str, float]:
+        model = self.model
+        model.reset_metrics()
+        before = callbacks.using("on_test_batch_begin")
+        after = callbacks.using("on_test_batch_end")
+        callbacks.call("on_test_begin")
+        step = model._step
+        with no_grad():
+            for number, batch in enumerate(islice(data.batches(), steps)):
+                step = step or model.make_step(batch[0])
+                if isinstance(data, IterableData):
+                    self.check(step, batch)
+                for hook in before:
+                    hook(number, logs={})
+                step.test(*batch)
+                if after:
+                    logs = model.get_metrics_result() if callbacks.reads_batch_logs else {}
+                    for hook in after:
+                        hook(number, logs=logs)
+                interrupt.check()
+        results = model.get_metrics_result()
+        callbacks.call("on_test_end", logs=results)
+        return results
+
+    # --- predict ---
+
+    def predict(self, data: Data, steps: int | None) -> Any:
+        """The outputs for the data."""
+        callbacks = self._callbacks("predict", steps or data.steps, [])
+        before = callbacks.using("on_predict_batch_begin")
+        after = callbacks.using("on_predict_batch_end")
+        outputs: list[Any] = []
+        with _closing(callbacks), InterruptBetweenSteps() as interrupt, no_grad():
+            callbacks.call("on_predict_begin")
+            step = self.model._step
+            for number, batch in enumerate(islice(data.batches(), steps)):
+                step = step or self.model.make_step(batch[0])
+                for hook in before:
+                    hook(number, logs={})
+                found = map_structure(lambda t: devices.to_numpy(t.data), step.predict(batch[0]))
+                outputs.append(found)
+                for hook in after:
+                    hook(number, logs={"outputs": found})
+                interrupt.check()
+            callbacks.call("on_predict_end")
+        return _joined(outputs)
+
+
+class _Source:
+    """The batches of each epoch: a pass over the data, or `steps` batches of an endless stream."""
+
+    def __init__(self, data: Data, generator: np.random.Generator | None, steps: int | None):
+        self.data, self.generator, self.steps = data, generator, steps
+        self._stream: Iterator[Batch] | None = None
+
+    def epoch(self) -> Iterator[Batch]:
+        """The batches of the next epoch."""
+        if self.steps is None:
+            return self.data.batches(self.generator)
+        if self._stream is None:
+            self._stream = self._endless()
+        return islice(self._stream, self.steps)
+
+    def _endless(self) -> Iterator[Batch]:
+        while True:
+            empty = True
+            for batch in self.data.batches(self.generator):
+                empty = False
+                yield batch
+            if empty:
+                return
+
+
+class _closing:
+    """Close what callbacks hold open, also after an error or Ctrl-C."""
+
+    def __init__(self, callbacks: CallbackList):
+        self.callbacks = callbacks
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        for callback in self.callbacks.callbacks:
+            close: Callable[[], None] | None = getattr(callback, "close", None)
+            if close is not None:
+                close()
+
+
+def _joined(outputs: list[Any]) -> Any:
+    """Batches of outputs as one array (or structure of arrays)."""
+    if not outputs:
+        raise ValueError("There was no batch to predict.")
+    first = outputs[0]
+    if isinstance(first, dict):
+        return {k: _joined([o[k] for o in outputs]) for k in first}
+    if isinstance(first, (list, tuple)):
+        return type(first)([_joined([o[i] for o in outputs]) for i in range(len(first))])
+    return np.concatenate(outputs)

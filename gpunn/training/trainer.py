@@ -1,0 +1,226 @@
+"""Trainer: compile, fit, evaluate, predict, and their batch-wise forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpunn import optimizers
+from gpunn.autodiff.tape import no_grad
+from gpunn.backend import devices
+from gpunn.callbacks import Callback, History
+from gpunn.errors import GpunnError
+from gpunn.metrics import Mean
+from gpunn.training.compiled import CompiledMetrics, compile_loss
+from gpunn.training.data import ArrayData, as_arrays, make_data, map_structure, weights_of_classes
+from gpunn.training.loop import Loop
+from gpunn.training.step import Step, to_tensors
+
+
+class NotCompiledError(GpunnError, ValueError):
+    """fit or evaluate was called before compile."""
+
+
+class Trainer:
+    """What makes a layer a model that learns."""
+
+    optimizer: Any = None
+    loss: Any = None
+    compiled_metrics: CompiledMetrics
+    loss_tracker: Any = None
+    stop_training = False
+    history: History | None = None
+    _step: Step | None = None
+
+    # --- compile ---
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+    ) -> None:
+        """Choose how the model learns.
+
+        `optimizer`: a name or an Optimizer. `loss`: a name, a Loss or a function
+        ``f(y_true, y_pred)`` written with `gpunn.ops`. `metrics`: names, Metrics or functions, of
+        unweighted samples; `weighted_metrics` take sample and class weights into account.
+
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        """
+        found = optimizers.get(optimizer)
+        compiled_loss = compile_loss(loss)
+        compiled_metrics = CompiledMetrics(metrics, weighted_metrics)
+        self.optimizer, self.loss, self.compiled_metrics = found, compiled_loss, compiled_metrics
+        self.loss_tracker = Mean(name="loss")
+        self._step = None
+
+    @property
+    def compiled(self) -> bool:
+        """True after `compile`."""
+        return self.optimizer is not None
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss's running mean and the metrics."""
+        if not self.compiled:
+            return []
+        return [self.loss_tracker, *(self.compiled_metrics.metrics or ())]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names in the order in which `evaluate` returns values."""
+        return list(self.get_metrics_result())
+
+    def reset_metrics(self) -> None:
+        """Forget what the metrics counted."""
+        if self.compiled:
+            self.loss_tracker.reset_state()
+            self.compiled_metrics.reset()
+
+    def get_metrics_result(self) -> dict[str, float]:
+        """The metrics so far as Python numbers, the loss first; waits for the device."""
+        values = {"loss": self.loss_tracker.result(), **self.compiled_metrics.results()}
+        return {name: float(value) for name, value in values.items()}
+
+    def _need_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise NotCompiledError(
+                f"{method}() needs a compiled model. Call model.compile(optimizer, loss) first."
+            )
+
+    def make_step(self, x: Any = None) -> Step:
+        """The step for the weights that are trainable now; builds the model on the batch `x`."""
+        if x is not None and not self.built:  # type: ignore[attr-defined]
+            with no_grad():
+                self(to_tensors(x), training=False)  # type: ignore[operator]
+        self._step = Step(self)
+        return self._step
+
+    # --- fit, evaluate, predict ---
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Sequence[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+    ) -> History:
+        """Train for a number of passes over the data; returns the metrics of each as a `History`.
+
+        `x`, `y`: arrays (NumPy, CuPy, lists, pandas) of one length, or `x` an iterable of batches
+        ``(x, y[, sample_weight])``. `class_weight`: ``{label: weight}``. `verbose`: 0 silent, 1 a
+        progress line, 2 one line an epoch. Ctrl-C ends between two steps: the model and
+        `model.history` stay usable.
+
+        >>> history = model.fit(x, y, epochs=5, batch_size=128, validation_split=0.1)
+        """
+        self._need_compiled("fit")
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError("Give class_weight or sample_weight, not both.")
+            if y is None:
+                raise ValueError("class_weight needs y: with batches, yield sample weights.")
+            sample_weight = weights_of_classes(as_arrays(y), class_weight)
+        data = make_data(x, y, sample_weight, batch_size)
+        validation = None
+        if validation_data is not None:
+            is_tuple = isinstance(validation_data, tuple)
+            parts = (*(validation_data if is_tuple else (validation_data,)), None, None)[:3]
+            validation = make_data(*parts, validation_batch_size or batch_size)
+        elif validation_split:
+            if not isinstance(data, ArrayData):
+                raise ValueError("validation_split needs arrays; give validation_data instead.")
+            data, validation = data.split(validation_split)
+            validation.batch_size = validation_batch_size or data.batch_size
+        loop = Loop(self, verbose, callbacks, epochs=epochs, initial_epoch=initial_epoch)
+        return loop.fit(
+            data, validation, shuffle, steps_per_epoch, validation_steps, validation_freq
+        )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss and metrics on data: a number, a list, or a dict with `return_dict`."""
+        self._need_compiled("evaluate")
+        data = make_data(x, y, sample_weight, batch_size)
+        results = Loop(self, verbose, callbacks).evaluate(data, steps)
+        return results if return_dict else _unwrapped(results)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> Any:
+        """The outputs for all samples as NumPy arrays, computed batch by batch."""
+        return Loop(self, verbose, callbacks).predict(make_data(x, None, None, batch_size), steps)
+
+    # --- one batch ---
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One update; returns the metrics since the last `reset_metrics`."""
+        self._need_compiled("train_on_batch")
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError("Give class_weight or sample_weight, not both.")
+            sample_weight = weights_of_classes(as_arrays(y), class_weight)
+        return self._on_batch("train", x, y, sample_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Count one batch in the metrics and return them."""
+        self._need_compiled("test_on_batch")
+        return self._on_batch("test", x, y, sample_weight, return_dict)
+
+    def _on_batch(self, kind: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+        batch = next(ArrayData(x, y, sample_weight, batch_size=2**31 - 1).batches())
+        step = self._step or self.make_step(batch[0])
+        Loop(self, 0, None).check(step, batch)
+        getattr(step, kind)(*batch)
+        results = self.get_metrics_result()
+        return results if return_dict else _unwrapped(results)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch as NumPy arrays."""
+        (x, _, _) = next(ArrayData(x, batch_size=2**31 - 1).batches())
+        step = self._step or self.make_step(x)
+        return map_structure(lambda t: np.array(devices.to_numpy(t.data)), step.predict(x))
+
+
+def _unwrapped(results: dict[str, float]) -> Any:
+    values = list(results.values())
+    return values[0] if len(values) == 1 else values

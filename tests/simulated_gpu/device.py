@@ -1,0 +1,252 @@
+"""The simulated device: its memory, its streams, and a count of what was asked of it.
+
+Work is a closure over fixed arrays. Normally it is done at once; while the current stream is
+capturing, it is noted and done by each replay of the graph, never during the capture itself.
+"""
+
+import threading
+import weakref
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+def poison(array):
+    """Fill with what shows that nobody wrote it: NaN, or -1 where there is no NaN."""
+    inexact = array.dtype.kind in "fc" or array.dtype.name == "bfloat16"
+    array.fill(np.nan if inexact else -1 if array.dtype.kind == "i" else 0)
+
+
+@dataclass
+class Statistics:
+    """What the device was asked to do since the last reset."""
+
+    launches: Counter = field(default_factory=Counter)  # by kernel or function name
+    replays: int = 0
+    allocations: int = 0
+    host_to_device: int = 0
+    device_to_host: int = 0
+
+
+_statistics = Statistics()
+
+
+def statistics():
+    """The running counts; take a copy to compare with later ones."""
+    return _statistics
+
+
+def reset_statistics():
+    global _statistics
+    _statistics = Statistics()
+
+
+# ---- memory -------------------------------------------------------------------------------
+class MemoryPool:
+    """Counts bytes; the memory itself is NumPy's."""
+
+    def __init__(self, allocator=None):
+        self._used = self._total = 0
+
+    def malloc(self, size):
+        return MemoryPointer(Memory(np.empty(size, np.uint8), self), 0)
+
+    def used_bytes(self):
+        return self._used
+
+    def total_bytes(self):
+        return self._total
+
+    def free_bytes(self):
+        return self._total - self._used
+
+    def free_all_blocks(self, stream=None):
+        self._total = self._used
+
+    def _count(self, nbytes):
+        self._used += nbytes
+        self._total = max(self._total, self._used)
+
+
+class Memory:
+    """One allocation: the NumPy array that owns it. Lives as long as any view of it."""
+
+    def __init__(self, owner, pool=None):
+        self.owner = owner
+        self.ptr = owner.ctypes.data
+        self.size = owner.nbytes
+        self.device_id = 0
+        self._pool = pool or _current_pool()
+        self._pool._count(self.size)
+        _statistics.allocations += 1
+        get_current_stream()._keep(self)
+
+    def __del__(self):
+        self._pool._count(-self.size)
+
+
+@dataclass(frozen=True)
+class MemoryPointer:
+    """Some place within an allocation, as `array.data`."""
+
+    mem: Memory
+    offset: int
+
+    @property
+    def ptr(self):
+        return self.mem.ptr + self.offset
+
+    def __int__(self):
+        return self.ptr
+
+
+_default_pool = MemoryPool()
+
+
+def get_default_memory_pool():
+    return _default_pool
+
+
+def _current_pool():
+    return getattr(_thread.allocators[-1], "__self__", _default_pool)
+
+
+def alloc(size):
+    """Bytes from the current allocator; `.ptr` is their address."""
+    return _thread.allocators[-1](size)
+
+
+class using_allocator:  # noqa: N801 - CuPy's name
+    """Context in which arrays come from `allocator`, a pool's `malloc`."""
+
+    def __init__(self, allocator=None):
+        self._allocator = allocator or _default_pool.malloc
+
+    def __enter__(self):
+        _thread.allocators.append(self._allocator)
+        return self
+
+    def __exit__(self, *_):
+        _thread.allocators.pop()
+
+
+# ---- streams and graphs -------------------------------------------------------------------
+class Graph:
+    """Recorded work on fixed arrays, and all memory that was allocated meanwhile."""
+
+    def __init__(self, work, memory):
+        self._work, self._memory = work, memory
+
+    def upload(self, stream=None):
+        pass
+
+    def launch(self, stream=None):
+        _statistics.replays += 1
+        with np.errstate(all="ignore"):
+            for action in self._work:
+                action()
+
+
+class Stream:
+    """A stream; as a context manager, the current one."""
+
+    null = None  # the default stream, set below
+
+    def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
+        self.ptr = 0 if null else id(self)
+        self.non_blocking = non_blocking
+        self._recording = None
+        self._memory = []
+        _streams_by_pointer[self.ptr] = self
+
+    def __enter__(self):
+        _thread.streams.append(self)
+        return self
+
+    def __exit__(self, *_):
+        _thread.streams.pop()
+
+    def use(self):
+        _thread.streams[-1] = self
+        return self
+
+    def synchronize(self):
+        if self._recording is not None:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported: synchronize() while capturing")
+
+    def begin_capture(self, mode=None):
+        if self.ptr == 0:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        if self._recording is not None:
+            raise RuntimeError("cudaErrorIllegalState: the stream is already capturing")
+        self._recording, self._memory = [], []
+
+    def end_capture(self):
+        if self._recording is None:
+            raise RuntimeError("cudaErrorIllegalState: the stream is not capturing")
+        work, self._recording = self._recording, None
+        return Graph(work, self._memory)
+
+    def is_capturing(self):
+        return self._recording is not None
+
+    def _keep(self, memory):
+        """What is allocated in a capture belongs to the graph."""
+        if self.is_capturing():
+            self._memory.append(memory)
+
+
+_streams_by_pointer = weakref.WeakValueDictionary()
+Stream.null = Stream(null=True)
+
+
+class _Thread(threading.local):
+    """Each host thread has its own current stream and allocator."""
+
+    def __init__(self):
+        self.streams = [Stream.null]
+        self.allocators = [_default_pool.malloc]
+
+
+_thread = _Thread()
+
+
+def get_current_stream():
+    return _thread.streams[-1]
+
+
+def stream_at(pointer):
+    """The stream of this `ptr`, as C interfaces name it."""
+    return _streams_by_pointer[pointer or 0]
+
+
+def is_capturing():
+    return get_current_stream().is_capturing()
+
+
+def refuse_capture(what, error=RuntimeError):
+    """Raise where the real CuPy or CUDA would refuse `what` while capturing."""
+    if is_capturing():
+        raise error(f"{what} is not permitted while the stream is capturing")
+
+
+# ---- work ---------------------------------------------------------------------------------
+_compiled = set()
+
+
+def compiles(key):
+    """A kernel is compiled the first time it is used, which must not be in a capture."""
+    if key not in _compiled:
+        refuse_capture(f"the first compilation of {key[0]}")
+        _compiled.add(key)
+
+
+def launch(name, action, stream=None):
+    """Do `action` now, or note it if the stream is capturing."""
+    stream = stream or get_current_stream()
+    _statistics.launches[name] += 1
+    if stream.is_capturing():
+        stream._recording.append(action)
+    else:
+        action()

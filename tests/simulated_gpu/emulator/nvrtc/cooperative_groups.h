@@ -1,0 +1,1 @@
+// Found by `#include <cooperative_groups.h>`. Every kernel already has it: see shim/warp.h.
