@@ -23,8 +23,8 @@ from gpunn.autodiff.symbolic import SymbolicTensor as KerasTensor
 from gpunn.autodiff.tape import GradientTape, grad, no_grad, value_and_grad
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
-from gpunn.backend.memory import memory_stats, release_cache
 from gpunn.backend.devices import device
+from gpunn.backend.memory import memory_stats, release_cache
 from gpunn.initializers import Initializer
 from gpunn.layers import Input, Layer
 from gpunn.losses import Loss

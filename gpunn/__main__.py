@@ -57,9 +57,22 @@ def check() -> int:
     if problem is not None:
         print(f"There is nothing to check: {problem}.")
         return 1
-    from gpunn import check as parity
+    from rich.console import Console
+    from rich.table import Table
 
-    return parity.main()
+    from gpunn.check import run
+
+    table = Table(title=f"Kernels on {devices.gpu().describe()['name']}", title_justify="left")
+    for column in ("kernel", "dtype", "cases", "largest error", "result"):
+        table.add_column(column)
+    failed = 0
+    for row in run():
+        failed += not row.ok
+        result = "ok" if row.ok else f"[red]{row.message}[/red]"
+        table.add_row(row.kernel, row.dtype, str(row.cases), f"{row.max_error:.1e}", result)
+    Console().print(table)
+    print("All kernels agree." if not failed else f"{failed} kernels disagree with NumPy.")
+    return int(failed > 0)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Parity of the kernels: what runs on the GPU against the NumPy reference. `python -m gpunn check`."""
+"""Parity of the kernels: the GPU against the NumPy reference. `python -m gpunn check`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def run() -> Iterator[Result]:
 
 def _compare(kernel: Kernel, arrays: tuple, options: dict, cupy: Any) -> tuple[float, str]:
     """The error of one example, and what is wrong with it, if anything."""
-    on_host = [None if a is None else a.copy(order="K") for a in arrays]
+    on_host: list[Any] = [None if a is None else a.copy(order="K") for a in arrays]
     on_gpu = [None if a is None else cupy.asarray(a) for a in arrays]
     with np.errstate(all="ignore"):
         kernel.reference(np, *on_host, **options)

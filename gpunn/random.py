@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gpunn.autodiff.tensor import Tensor
-from gpunn.autodiff.variable import Variable
+from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.random import host_generator
+from gpunn.naming import unique_name
 from gpunn.objects import Configurable
 from gpunn.ops import noise
 from gpunn.ops.creation import cast, convert_to_tensor
@@ -30,10 +31,11 @@ class SeedGenerator(Configurable):
             raise ValueError(f"seed must be a non-negative integer or None, received {seed!r}.")
         self.seed = None if seed is None else int(seed)
         start = next_seed() if seed is None else int(seed) % 2**32
-        self.name = name or "seed_generator"
-        self.state = Variable(
-            np.array([start, 0], np.uint32), trainable=False, name="seed_generator_state"
-        )
+        self.name = name or unique_name("seed_generator")
+        with name_scope(self.name):
+            self.state = Variable(
+                np.array([start, 0], np.uint32), trainable=False, name="seed_generator_state"
+            )
 
     def next_seed(self) -> int:
         """A seed for something made on the host (reads the state)."""

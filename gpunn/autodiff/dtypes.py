@@ -70,8 +70,8 @@ def _promote_pair(a: np.dtype, b: np.dtype) -> np.dtype:
 
 
 def promote(*dtypes: Any) -> np.dtype:
-    """The common dtype. int32 with float16 is float16; int64 with uint64 is floatx."""
-    result = as_dtype(dtypes[0])
+    """The common dtype; floatx of none. int32 with float16 is float16."""
+    result = as_dtype(dtypes[0] if dtypes else None)
     for dtype in dtypes[1:]:
         result = _promote_pair(result, as_dtype(dtype))
     return result

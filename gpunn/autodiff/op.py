@@ -32,8 +32,8 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
 
     `promotes`: ``"common"`` casts the inputs to their common dtype, ``"float"`` makes that a float.
 
-    Inputs are the parameters annotated ``Array``, and those annotated ``Any`` without a default;
-    the ones after them are options, which callers may also give by position.
+    Inputs are the parameters annotated ``Array``, and those annotated ``Any`` or not at all that
+    have no default; the ones after them are options, which callers may also give by position.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -44,8 +44,8 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
             if not signature:
                 signature.append(_parameters(function))
             arity, names = signature[0]
-            if len(inputs) > arity:
-                inputs, options = _options_by_name(call, inputs, arity, names, options)
+            if not 0 < len(inputs) <= arity:
+                inputs, options = _arranged(call, inputs, arity, names, options)
             tensors, symbolic = _as_tensors(inputs)
             if promotes is not None:
                 tensors = _promoted(tensors, promotes)
@@ -64,7 +64,7 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
 
 
 def _parameters(function: Callable) -> tuple[int, tuple[str, ...]]:
-    """How many inputs a function takes, and the names of the options that follow them."""
+    """How many inputs a function takes, and its parameters' names: inputs, then options."""
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return sys.maxsize, ()
@@ -72,21 +72,25 @@ def _parameters(function: Callable) -> tuple[int, tuple[str, ...]]:
     inputs = [
         p
         for p in named
-        if str(p.annotation).startswith("Array") or (p.annotation == "Any" and p.default is p.empty)
+        if str(p.annotation).startswith("Array")
+        or (p.annotation in ("Any", p.empty) and p.default is p.empty)
     ]
-    return len(inputs), tuple(p.name for p in named[len(inputs) :])
+    return len(inputs), tuple(p.name for p in named)
 
 
-def _options_by_name(
+def _arranged(
     call: Callable, inputs: tuple, arity: int, names: tuple[str, ...], options: dict
 ) -> tuple[tuple, dict]:
-    """What stands after the inputs goes to the options."""
-    if len(inputs) > arity + len(names):
+    """Inputs by position, options by name, however the caller gave them."""
+    if not inputs:
+        inputs = tuple(options[name] for name in names[:arity] if name in options)
+        options = {name: value for name, value in options.items() if name not in names[:arity]}
+    if not 0 < len(inputs) <= len(names):
         raise TypeError(
-            f"{call.__name__}: at most {arity + len(names)} positional arguments are possible, "
-            f"received {len(inputs)}. Give options by name."
+            f"{call.__name__}: received {len(inputs)} arguments, expected 1 to {len(names)}: "
+            f"{', '.join(names)}."
         )
-    return inputs[:arity], {**dict(zip(names, inputs[arity:], strict=False)), **options}
+    return inputs[:arity], {**dict(zip(names[arity:], inputs[arity:], strict=False)), **options}
 
 
 def _as_tensors(inputs: tuple) -> tuple[list, bool]:
@@ -159,7 +163,8 @@ def _symbolic(call: Callable, specs: Any, inputs: tuple, options: dict) -> Any:
     if isinstance(specs, Spec):
         return SymbolicTensor(specs.shape, specs.dtype, history=(*history, 0))
     return tuple(
-        SymbolicTensor(spec.shape, spec.dtype, history=(*history, i)) for i, spec in enumerate(specs)
+        SymbolicTensor(spec.shape, spec.dtype, history=(*history, i))
+        for i, spec in enumerate(specs)
     )
 
 

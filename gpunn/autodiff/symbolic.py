@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpunn.autodiff.dtypes import as_dtype
+from gpunn.autodiff.dtypes import as_dtype, dtype_name
 
 #: A shape whose unknown lengths (the batch) are None.
 SymbolicShape = tuple[Any, ...]
@@ -49,7 +49,7 @@ class SymbolicTensor:
     @property
     def dtype(self) -> str:
         """The name of the element type."""
-        return self._spec_dtype.name
+        return dtype_name(self._spec_dtype)
 
     @property
     def ndim(self) -> int:
@@ -67,7 +67,7 @@ class SymbolicTensor:
     def __len__(self) -> int:
         if not self._shape or self._shape[0] is None:
             self._no_values()
-        return self._shape[0]  # type: ignore[return-value]
+        return self._shape[0]
 
     def __iter__(self) -> Any:
         return self._no_values()

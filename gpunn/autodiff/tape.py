@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from gpunn.errors import DTypeError, GradientError, ShapeError
 
 class _State(threading.local):
     tapes: tuple[Tape, ...] = ()  # those that record now
-    destinations: dict[int, Array] = {}  # where the gradient of an array (by id) shall go
+
+    def __init__(self) -> None:
+        self.destinations: dict[int, Array] = {}  # where the gradient of an array (by id) shall go
 
 
 state = _State()
@@ -65,7 +67,7 @@ class Tape:
     def __init__(self) -> None:
         self.records: list[tuple] = []
 
-    def __enter__(self) -> Tape:
+    def __enter__(self) -> Self:
         state.tapes = (*state.tapes, self)
         return self
 
@@ -137,8 +139,7 @@ def _propagate(dy: Any, inputs: list, gradients: Any, grads: dict, owned: set[in
         found = gradients.closure(dy, [x is not None for x in inputs])
     else:
         found = [
-            None if x is None else closure(dy)
-            for x, closure in zip(inputs, gradients, strict=True)
+            None if x is None else closure(dy) for x, closure in zip(inputs, gradients, strict=True)
         ]
     for x, dx in zip(inputs, found, strict=True):
         if x is None or dx is None:

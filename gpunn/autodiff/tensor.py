@@ -123,7 +123,9 @@ class Tensor:
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", threshold=20)
-        return f"<{type(self).__name__} shape={self.shape} dtype={self.dtype} {self.device}>\n{values}"
+        return (
+            f"<{type(self).__name__} shape={self.shape} dtype={self.dtype} {self.device}>\n{values}"
+        )
 
 
 def asarray(value: Any, dtype: Any = None, like: Array | None = None) -> Array:
@@ -158,7 +160,7 @@ def _python_dtype(value: Any) -> np.dtype | None:
             f"Cannot make a tensor of this sequence: {error}. Pad its rows to one length first."
         ) from None
     if array.dtype.kind == "f":
-        return as_dtype(None) if array.size and not _holds_numpy(value) else None
+        return None if _holds_numpy(value) else as_dtype(None)
     if array.dtype == np.int64 and array.size:
         limits = np.iinfo(np.int32)
         if limits.min <= array.min() and array.max() <= limits.max:

@@ -46,7 +46,7 @@ class Variable(Tensor):
     >>> v.assign_add([1.0, 1.0])
     """
 
-    __slots__ = ("constraint", "initializer", "name", "path", "regularizer", "_trainable")
+    __slots__ = ("_trainable", "constraint", "initializer", "name", "path", "regularizer")
 
     def __init__(
         self,

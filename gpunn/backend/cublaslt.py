@@ -102,7 +102,9 @@ class _Plan:
             f"MatmulDescSetAttribute {attribute}",
         )
 
-    def _layout(self, owner: CublasLt, code: int, rows: int, columns: int, batch: int) -> c.c_void_p:
+    def _layout(
+        self, owner: CublasLt, code: int, rows: int, columns: int, batch: int
+    ) -> c.c_void_p:
         layout = c.c_void_p()
         owner.check(
             self.lib.cublasLtMatrixLayoutCreate(
@@ -123,13 +125,13 @@ class _Plan:
                 )
         return layout
 
-    def choose(self, owner: CublasLt) -> None:
+    def choose(self, owner: CublasLt) -> _Algorithm:
         """Ask the library for its best algorithm."""
         preference, count, found = c.c_void_p(), c.c_int(), _Heuristic()
         owner.check(
             self.lib.cublasLtMatmulPreferenceCreate(c.byref(preference)), "MatmulPreferenceCreate"
         )
-        settings = [(_MAX_WORKSPACE, c.c_uint64(WORKSPACE))]
+        settings: list[tuple[int, Any]] = [(_MAX_WORKSPACE, c.c_uint64(WORKSPACE))]
         settings += [(attribute, c.c_uint32(self.alignment)) for attribute in _MIN_ALIGNMENT]
         for attribute, value in settings:
             owner.check(
@@ -145,18 +147,18 @@ class _Plan:
         self.lib.cublasLtMatmulPreferenceDestroy(preference)
         owner.check(status or (0 if count.value else 15), "MatmulAlgoGetHeuristic")
         self.algorithm = found.algorithm
+        return found.algorithm
 
     def run(self, owner: CublasLt, a: int, b: int, bias: int | None, out: int, stream: int) -> None:
         """Launch with these device pointers."""
         if bias is not None:
             self._set(owner, _BIAS_POINTER, c.c_void_p(bias))
-        if self.algorithm is None:
-            self.choose(owner)
+        algorithm = self.algorithm or self.choose(owner)
         status = self.lib.cublasLtMatmul(
             owner.handle, self.descriptor, c.byref(self.one),
             c.c_void_p(b), self.first, c.c_void_p(a), self.second, c.byref(self.zero),
             c.c_void_p(out), self.result, c.c_void_p(out), self.result,
-            c.byref(self.algorithm), c.c_void_p(owner.workspace.ptr), c.c_size_t(WORKSPACE),
+            c.byref(algorithm), c.c_void_p(owner.workspace.ptr), c.c_size_t(WORKSPACE),
             c.c_void_p(stream),
         )  # fmt: skip
         owner.check(status, "Matmul")

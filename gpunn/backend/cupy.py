@@ -27,15 +27,15 @@ class CupyBackend:
                 f"There is no device 'gpu:{ordinal}': this machine has {count} NVIDIA GPU(s), "
                 f"numbered from 0."
             )
-        self.xp = cupy
-        self.array_type = cupy.ndarray
+        self.xp: Any = cupy
+        self.array_type: Any = cupy.ndarray
         self.ordinal = ordinal
         self.device = f"gpu:{ordinal}"
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
-        if not isinstance(value, (self.array_type, np.ndarray)):
-            if not hasattr(value, "__cuda_array_interface__"):
-                value = np.asarray(value, dtype)
+        known = isinstance(value, (self.array_type, np.ndarray))
+        if not known and not hasattr(value, "__cuda_array_interface__"):
+            value = np.asarray(value, dtype)
         if isinstance(value, np.ndarray) and value.dtype.kind in "OSUMm":
             raise DTypeError(
                 f"gpunn computes with numbers, received an array of dtype {value.dtype} and shape "

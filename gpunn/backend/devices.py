@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
 import re
 import threading
@@ -29,7 +30,7 @@ class _Devices:
         self.cupy: ModuleType | None = None  # set once CuPy has run a kernel here
         self.problem: str | None = None  # why there is no GPU, once that is known
         self.gpus: dict[int, CupyBackend] = {}
-        self.gpu_type: type | None = None  # cupy.ndarray, once a GPU is open: for dispatch
+        self.gpu_type: Any = None  # cupy.ndarray, once a GPU is open: for dispatch
         self.default: Backend | None = None
 
 
@@ -101,7 +102,7 @@ def _choose_default() -> Backend:
     if mode == "cupy":
         raise DeviceError(f"GPUNN_BACKEND=cupy, but there is no GPU to use: {problem}.")
     if importlib.util.find_spec("cupy") is not None:  # someone wanted a GPU: say why there is none
-        warnings.warn(f"gpunn uses the CPU: {problem}.", RuntimeWarning, stacklevel=2)
+        logging.getLogger("gpunn").warning("gpunn uses the CPU: %s.", problem)
     return cpu
 
 
@@ -161,12 +162,13 @@ def backend_of(array: Array) -> Backend:
 
 def empty(shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
     """An uninitialised array on the device of `like`."""
-    return backend_of(like).empty(shape, dtype)
+    backend: Backend = cpu if opened.gpu_type is None else backend_of(like)
+    return backend.empty(shape, dtype)
 
 
 def empty_like(array: Array) -> Array:
     """An uninitialised, C-contiguous array of the shape, dtype and device of `array`."""
-    return backend_of(array).empty(array.shape, array.dtype)
+    return empty(array.shape, array.dtype, array)
 
 
 def to_numpy(array: Array) -> np.ndarray:

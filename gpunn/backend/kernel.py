@@ -26,8 +26,8 @@ class Kernel:
     """A computation that writes into given arrays.
 
     `reference(xp, *arrays, **options)` is the specification: plain NumPy-like code. It runs on the
-    CPU, and on the GPU where there is no `cuda`. `cuda(kernel, arrays, options)`, when set, launches
-    the CUDA twin; it may return ``NotImplemented`` for inputs it leaves to the reference.
+    CPU, and on the GPU where there is no `cuda`. `cuda(kernel, arrays, options)`, when set,
+    launches the CUDA twin; it may return ``NotImplemented`` for inputs it leaves to the reference.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class BufferPool:
             memory = self.shelves[size].pop()
             self.cached -= size
         except IndexError:
-            memory = np.empty(size, np.uint8)
+            memory = _Memory(size, np.uint8)
         self.used += size
         self.peak = max(self.peak, self.used)
         return np.ndarray(shape, dtype, buffer=_Block(memory, self))
@@ -52,6 +52,10 @@ class BufferPool:
         """Forget the shelved buffers."""
         self.shelves.clear()
         self.cached = 0
+
+
+class _Memory(np.ndarray):
+    """Bytes of a type of their own: the base of a view skips what lies on a plain array."""
 
 
 class _Block(np.ndarray):
@@ -74,8 +78,8 @@ class NumpyBackend:
 
     name = "numpy"
     device = "cpu"
-    xp = np
-    array_type = np.ndarray
+    xp: Any = np
+    array_type: Any = np.ndarray
 
     def __init__(self) -> None:
         self.pool = BufferPool()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,8 +19,8 @@ class Backend(Protocol):
 
     name: str  # "numpy" or "cupy"
     device: str  # "cpu" or "gpu:<ordinal>"
-    xp: ModuleType
-    array_type: type
+    xp: Any
+    array_type: Any
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
         """`value` (array of either backend, sequence or number) as an array of this device."""

@@ -26,7 +26,7 @@ class _Philox(threading.local):
     def __init__(self) -> None:
         self.bits = np.random.Philox(0)
         self.generator = np.random.Generator(self.bits)
-        self.state: dict[str, Any] = self.bits.state
+        self.state: Any = self.bits.state
 
     def at(self, seed: int, draw: int) -> np.random.Generator:
         """The generator at the beginning of a draw."""

@@ -4,4 +4,11 @@ from gpunn.callbacks.callback import Callback, CallbackList
 from gpunn.callbacks.progress import ProgbarLogger
 from gpunn.callbacks.standard import History, LambdaCallback, TerminateOnNaN
 
-__all__ = ["Callback", "CallbackList", "History", "LambdaCallback", "ProgbarLogger", "TerminateOnNaN"]
+__all__ = [
+    "Callback",
+    "CallbackList",
+    "History",
+    "LambdaCallback",
+    "ProgbarLogger",
+    "TerminateOnNaN",
+]

@@ -79,8 +79,19 @@ class Callback:
         """After it; `logs["outputs"]` holds them."""
 
 
+def _overrides(callback: Callback, *hooks: str) -> bool:
+    """Whether one of these hooks is the callback's own, by its class or as an attribute."""
+    return any(
+        getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
+        for hook in hooks
+    )
+
+
 class CallbackList:
-    """Calls each callback in turn; knows which hooks are used, so that others cost nothing."""
+    """Calls each callback in turn; knows which hooks are used, so that others cost nothing.
+
+    All get the same `logs`: what one adds, those after it see, and `History` keeps.
+    """
 
     def __init__(self, callbacks: Sequence[Callback], model: Any, params: Logs):
         self.callbacks = list(callbacks)
@@ -88,22 +99,18 @@ class CallbackList:
             callback.set_model(model)
             callback.set_params(params)
         self.reads_batch_logs = any(
-            getattr(type(c), hook) is not getattr(Callback, hook)
+            _overrides(c, *_BATCH_HOOKS)
             for c in self.callbacks
-            for hook in _BATCH_HOOKS
             if not getattr(c, "reads_metrics_itself", False)
         )
 
     def call(self, hook: str, *args: Any, logs: Logs | None = None) -> None:
         """Call `hook` of every callback."""
+        logs = {} if logs is None else logs
         for callback in self.callbacks:
-            getattr(callback, hook)(*args, logs=dict(logs or {}))
+            getattr(callback, hook)(*args, logs)
 
     def using(self, hook: str, alias: str | None = None) -> list[Any]:
         """The bound hooks that do something."""
         names = (hook, alias) if alias else (hook,)
-        return [
-            getattr(c, hook)
-            for c in self.callbacks
-            if any(getattr(type(c), n) is not getattr(Callback, n) for n in names)
-        ]
+        return [getattr(c, hook) for c in self.callbacks if _overrides(c, *names)]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 
 from gpunn.callbacks.callback import Callback, Logs
+from gpunn.errors import unknown_name
 
 
 class History(Callback):
@@ -30,7 +28,9 @@ class History(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is NaN or infinite, and checks the data's first epoch for it.
+    """Stops training after the batch whose loss is NaN or infinite, or raises (`raise_error`).
+
+    It reads the loss after each batch, which waits for the device.
 
     >>> model.fit(x, y, callbacks=[gpunn.callbacks.TerminateOnNaN()])
     """
@@ -54,7 +54,7 @@ class TerminateOnNaN(Callback):
 
 
 class LambdaCallback(Callback):
-    """Hooks given as functions.
+    """Hooks given as functions: of any name that `Callback` has, with its positional arguments.
 
     >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
     """
@@ -67,41 +67,20 @@ class LambdaCallback(Callback):
         on_train_end: Callable | None = None,
         on_train_batch_begin: Callable | None = None,
         on_train_batch_end: Callable | None = None,
+        **hooks: Callable,
     ):
         super().__init__()
-        self._functions = {
+        hooks |= {
             "on_epoch_begin": on_epoch_begin,
             "on_epoch_end": on_epoch_end,
             "on_train_begin": on_train_begin,
             "on_train_end": on_train_end,
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
-        }
-
-    def _run(self, hook: str, *args: Any) -> None:
-        function = self._functions[hook]
-        if function is not None:
-            function(*args)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._run("on_epoch_begin", epoch, logs)
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._run("on_epoch_end", epoch, logs)
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._run("on_train_begin", logs)
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        self._run("on_train_end", logs)
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._run("on_train_batch_begin", batch, logs)
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._run("on_train_batch_end", batch, logs)
-
-
-def to_python(value: Any) -> float:
-    """A metric's value as a Python number."""
-    return float(np.asarray(value))
+        }  # type: ignore[dict-item]
+        known = [name for name in dir(Callback) if name.startswith("on_")]
+        for name, function in hooks.items():
+            if name not in known:
+                raise unknown_name("hook of LambdaCallback", name, known)
+            if function is not None:
+                setattr(self, name, function)

@@ -28,12 +28,12 @@ class ReLU(Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        settings = {"max_value": max_value, "negative_slope": negative_slope, "threshold": threshold}
-        for name, value in settings.items():
-            if value is not None and value < 0:
-                raise ValueError(f"ReLU: {name} must not be negative, received {value}.")
         self.max_value, self.negative_slope = max_value, negative_slope
         self.threshold = threshold
+        for name in ("max_value", "negative_slope", "threshold"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"ReLU: {name} must not be negative, received {value}.")
 
     def call(self, x: Any) -> Any:
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
@@ -112,8 +112,9 @@ class PReLU(Layer):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
-        single = isinstance(shared_axes, int)
-        self.shared_axes = [shared_axes] if single else list(shared_axes or [])  # type: ignore[arg-type]
+        if isinstance(shared_axes, int):
+            shared_axes = [shared_axes]
+        self.shared_axes = list(shared_axes or [])
 
     def build(self, input_shape: SymbolicShape) -> None:
         shape = [1 if i + 1 in self.shared_axes else n for i, n in enumerate(input_shape[1:])]
@@ -123,14 +124,14 @@ class PReLU(Layer):
                 f"received shape {input_shape}."
             )
         self.alpha = self.add_weight(
-            tuple(shape),  # type: ignore[arg-type]
+            tuple(shape),
             self.alpha_initializer,
             regularizer=self.alpha_regularizer,
             constraint=self.alpha_constraint,
             name="alpha",
         )
         axes = {i: n for i, n in enumerate(input_shape) if i and i not in self.shared_axes}
-        self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)  # type: ignore[arg-type]
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
 
     def call(self, x: Any) -> Any:
         return ops.prelu(x, self.alpha)
@@ -155,7 +156,7 @@ class Softmax(Layer):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any):
         super().__init__(**kwargs)
-        self.axis = axis if isinstance(axis, int) else list(axis)
+        self.axis = axis
 
     def call(self, x: Any, mask: Any = None) -> Any:
         if mask is not None:

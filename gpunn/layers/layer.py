@@ -16,10 +16,10 @@ from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.errors import unknown_name
 from gpunn.layers.context import calls, layer_call
 from gpunn.layers.input_spec import InputSpec
-from gpunn.layers.signature import build_parameters, call_signature
+from gpunn.layers.signature import build_parameters, call_signature, mask_of
 from gpunn.layers.tracking import Tracked
 from gpunn.naming import to_snake_case, unique_name
-from gpunn.objects import Configurable
+from gpunn.objects import Configurable, serialize
 from gpunn.ops.creation import cast
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -36,7 +36,7 @@ class Layer(Tracked, Configurable):
     ...         return x * self.factor
     """
 
-    _untracked: tuple[str, ...] = ("_losses",)
+    _untracked: tuple[str, ...] = ("_losses", "_losses_of")
     supports_masking = False
     input_spec: InputSpec | None = None
     __eq__ = object.__eq__
@@ -65,6 +65,10 @@ class Layer(Tracked, Configurable):
             raise unknown_name(
                 f"argument of {type(self).__name__}", next(iter(kwargs)), known - {"self", "kwargs"}
             )
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(
+                f"{type(self).__name__}: name must be a string without '/', received {name!r}."
+            )
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self.dtype = _checked_dtype(dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -74,7 +78,9 @@ class Layer(Tracked, Configurable):
         self._weights: list[Variable] = []
         self._losses: list[Any] = []
         self._in_build = False
+        self._losses_of: list[Any] = []  # the call that added them
         self._called = False
+        self._first_output: Any = None  # the shape(s) that the first call returned
         self.trainable = trainable
 
     @property
@@ -109,7 +115,10 @@ class Layer(Tracked, Configurable):
         return previous_mask
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = serialize(self.activity_regularizer)
+        return config
 
     # --- weights and losses ---
 
@@ -142,6 +151,8 @@ class Layer(Tracked, Configurable):
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar (or several) to what training minimizes; call it inside `call`."""
+        if self._losses_of is not calls.losses:
+            self._losses, self._losses_of = [], calls.losses
         for value in loss if isinstance(loss, (list, tuple)) else [loss]:
             self._losses.append(value)
             calls.losses.append(value)
@@ -156,33 +167,36 @@ class Layer(Tracked, Configurable):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         takes = call_signature(type(self).call)
+        if not args and takes.names and takes.names[0] in kwargs:
+            args = (kwargs.pop(takes.names[0]),)
         args = tuple([self._as_input(a, positional=True) for a in args])
         training = kwargs.pop("training", None)
         if kwargs:
             kwargs = {k: self._as_input(v) for k, v in kwargs.items()}
-        if self._losses:
-            self._losses = []
         first: Any = args[0] if args else None
         with layer_call(training):
+            if self._losses and self._losses_of is not calls.losses:
+                self._losses = []
             if not self.built:
                 self._build_for(takes.names, args, kwargs)
             if self.input_spec is not None and hasattr(first, "shape"):
                 self.input_spec.check(first.shape, self.name)
             if takes.training:
                 kwargs["training"] = bool(calls.training)
-            mask = kwargs.get("mask")
+            mask = kwargs.pop("mask", None)
             if mask is None:
-                mask = getattr(first, "_keras_mask", None)
-                if mask is not None and takes.mask:
-                    kwargs["mask"] = mask
-            if "mask" in kwargs and not takes.mask:
-                del kwargs["mask"]
+                mask = mask_of(first)
+            if mask is not None and takes.mask:
+                kwargs["mask"] = mask
+            for position, name in takes.other_masks:
+                if kwargs.get(name) is None and position < len(args):
+                    kwargs[name] = mask_of(args[position])
             if self._called:
                 outputs = self.call(*args, **kwargs)
             else:
                 with name_scope(self.name):  # layers inside may build now
                     outputs = self.call(*args, **kwargs)
-                self._called = True
+                self._called, self._first_output = True, _shapes(outputs)
             if mask is not None:
                 self._attach_mask(first, outputs, mask)
             if self.activity_regularizer is not None:
@@ -195,21 +209,26 @@ class Layer(Tracked, Configurable):
             dtype = value.data.dtype
             if dtype == self._compute_dtype or not is_float(dtype):
                 return value
-            return cast(value, self._compute_dtype)
+            return self._cast(value)
         if isinstance(value, SymbolicTensor):
-            return cast(value, self._compute_dtype) if is_float(value.dtype) else value
+            return self._cast(value) if is_float(value.dtype) else value
         if isinstance(value, (list, tuple)):
             return type(value)([self._as_input(v, positional) for v in value])
         if isinstance(value, dict):
             return {k: self._as_input(v, positional) for k, v in value.items()}
         if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__"):
             return self._as_input(Tensor(asarray(value)))
-        if positional and value is not None:
+        if positional:
             raise ValueError(
                 f"Layer '{self.name}' takes tensors or arrays as positional arguments, received "
                 f"{value!r} ({type(value).__name__}). Pass settings by keyword."
             )
         return value
+
+    def _cast(self, x: Any) -> Any:
+        y = cast(x, self._compute_dtype)
+        y._keras_mask = x._keras_mask
+        return y
 
     def _build_for(self, names: tuple[str, ...], args: tuple, kwargs: dict) -> None:
         """Call `build` with the shapes of the arguments its parameters ask for."""
@@ -235,7 +254,8 @@ class Layer(Tracked, Configurable):
                 stacklevel=3,
             )
         elif isinstance(outputs, (Tensor, SymbolicTensor)):
-            outputs._keras_mask = self.compute_mask(inputs, mask)
+            found = self.compute_mask(inputs, mask)
+            outputs._keras_mask = None if isinstance(found, (list, dict)) else found
 
     def _regularize_activity(self, outputs: Any) -> None:
         """Add the penalty of the outputs, per sample of the batch."""

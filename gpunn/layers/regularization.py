@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from gpunn import ops, random, regularizers
@@ -10,7 +11,7 @@ from gpunn.layers.layer import Layer
 
 
 def _checked_rate(owner: str, rate: float) -> float:
-    if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+    if not isinstance(rate, Real) or not 0 <= rate <= 1:
         raise ValueError(f"{owner}: rate must lie in [0, 1], received {rate!r}.")
     return float(rate)
 
@@ -44,7 +45,7 @@ class Dropout(Layer):
             return x
         if self.rate == 1:
             return ops.zeros_like(x)
-        shape = self.noise_shape
+        shape: Any = self.noise_shape
         if shape is not None:
             shape = tuple(n if m is None else m for n, m in zip(x.shape, shape, strict=True))
         return random.dropout(x, self.rate, shape, self.seed_generator)
@@ -123,4 +124,6 @@ class ActivityRegularization(Layer):
         return x
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "l1": self.l1, "l2": self.l2}
+        config = super().get_config()
+        del config["activity_regularizer"]  # it is made of l1 and l2
+        return {**config, "l1": self.l1, "l2": self.l2}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from numbers import Integral
 from typing import Any
 
 from gpunn import config, ops
@@ -94,9 +95,9 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any):
         super().__init__(**kwargs)
-        if not isinstance(n, int):
-            raise TypeError(f"RepeatVector: n must be an integer, received {n!r}.")
-        self.n = n
+        if not isinstance(n, Integral) or n < 1:
+            raise TypeError(f"RepeatVector: n must be a positive integer, received {n!r}.")
+        self.n = int(n)
         self.input_spec = InputSpec(ndim=2)
 
     def call(self, x: Any) -> Any:

@@ -13,7 +13,8 @@ class CallSignature(NamedTuple):
 
     names: tuple[str, ...]
     training: bool  # it takes `training`
-    mask: bool  # it takes `mask`
+    mask: bool  # it takes `mask`, that of its first argument
+    other_masks: tuple[tuple[int, str], ...]  # position of an argument, and `<argument>_mask`
 
 
 @cache
@@ -21,10 +22,22 @@ def call_signature(call: Callable[..., Any]) -> CallSignature:
     """The signature of an unbound `call` method."""
     parameters = list(inspect.signature(call).parameters.values())[1:]
     names = tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
-    return CallSignature(names, "training" in names, "mask" in names)
+    others = tuple((i, f"{n}_mask") for i, n in enumerate(names) if f"{n}_mask" in names)
+    return CallSignature(names, "training" in names, "mask" in names, others)
 
 
 @cache
 def build_parameters(build: Callable[..., Any]) -> tuple[str, ...]:
     """The names of an unbound `build` method's parameters, without self."""
     return tuple(inspect.signature(build).parameters)[1:]
+
+
+def mask_of(value: Any) -> Any:
+    """The mask of a tensor, or a container of masks like a container of tensors; None if none."""
+    if isinstance(value, (list, tuple)):
+        masks = [mask_of(v) for v in value]
+        return masks if any(m is not None for m in masks) else None
+    if isinstance(value, dict):
+        named = {k: mask_of(v) for k, v in value.items()}
+        return named if any(m is not None for m in named.values()) else None
+    return getattr(value, "_keras_mask", None)

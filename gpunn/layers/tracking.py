@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gpunn.autodiff.tensor import asarray
 from gpunn.autodiff.variable import Variable
 from gpunn.errors import ShapeError
 from gpunn.random import SeedGenerator
@@ -76,13 +77,13 @@ class Tracked:
 
     @property
     def variables(self) -> list[Variable]:
-        """The weights and the states of the seed generators."""
-        seeds = [
-            generator.state
-            for layer in self._flatten_layers()
-            for generator in layer._owned(SeedGenerator)
-        ]
-        return _unique(self.weights + seeds)
+        """The weights and the states of the seed generators, layer by layer."""
+        own = self._owned(Variable)
+        found = [v for v in own if v._trainable] + [v for v in own if not v._trainable]
+        found += [generator.state for generator in self._owned(SeedGenerator)]
+        for layer in self._sublayers():
+            found.extend(layer.variables)
+        return _unique(found)
 
     trainable_variables = trainable_weights
 
@@ -108,12 +109,15 @@ class Tracked:
                 f"'{self.name}' has {len(variables)} weights, received {len(weights)}. "  # type: ignore[attr-defined]
                 f"Their order is that of get_weights()."
             )
-        for variable, value in zip(variables, weights, strict=True):
-            shape = tuple(getattr(value, "shape", ()))
-            if shape != variable.shape:
+        arrays = [
+            asarray(value, variable.dtype, like=variable.data)
+            for variable, value in zip(variables, weights, strict=True)
+        ]
+        for variable, array in zip(variables, arrays, strict=True):
+            if array.shape != variable.shape:
                 raise ShapeError(
                     f"'{variable.path}' has shape {variable.shape}, received a weight of shape "
-                    f"{shape}. Their order is that of get_weights()."
+                    f"{array.shape}. Their order is that of get_weights()."
                 )
-        for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value)
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)

@@ -63,10 +63,9 @@ class Model(Trainer, Layer):
         raise ValueError(f"There is no layer '{name}' in '{self.name}'. Its layers: {known}.")
 
     @property
-    def variables(self) -> list[Variable]:
-        """The weights, the states of seed generators and of metrics."""
-        found = Layer.variables.fget(self)  # type: ignore[attr-defined]
-        return found + [v for metric in self.metrics for v in metric.variables]
+    def metrics_variables(self) -> list[Variable]:
+        """The states of the metrics; `variables` holds those of the layers only."""
+        return [v for metric in self.metrics for v in metric.variables]
 
     def summary(
         self,
@@ -78,4 +77,17 @@ class Model(Trainer, Layer):
         print_summary(self, self._output_shapes(), line_length, print_fn, show_trainable)
 
     def _output_shapes(self) -> dict[int, Any]:
-        return {}
+        """The output shapes of the first call, by id of the layer; the batch axis None."""
+        return {id(layer): any_batch(layer._first_output) for layer in self.layers}
+
+    def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
+        """The layers inside have set the masks of the outputs."""
+
+
+def any_batch(shape: Any) -> Any:
+    """A shape, or several, with None for the batch; "?" where it is not known."""
+    if isinstance(shape, list):
+        return [any_batch(s) for s in shape]
+    if isinstance(shape, dict):
+        return {k: any_batch(s) for k, s in shape.items()}
+    return (None, *shape[1:]) if shape else "?"

@@ -8,7 +8,7 @@ from typing import Any
 from gpunn import ops
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.layers import InputSpec, Layer
-from gpunn.models.model import Model
+from gpunn.models.model import Model, any_batch
 from gpunn.objects import serialize
 
 
@@ -33,6 +33,7 @@ class Sequential(Model):
         self._layers: list[Layer] = []
         self._input: SymbolicTensor | None = None
         self._shapes: list[SymbolicShape] = []
+        self._input_shape: SymbolicShape | None = None
         super().__init__(trainable=trainable, name=name)
         for layer in layers or ():
             self._append(layer)
@@ -115,7 +116,10 @@ class Sequential(Model):
         self._shapes = []
         for layer in self._layers:
             x = layer(x, training=False)
-            self._shapes.append(getattr(x, "shape", None))
+            self._shapes.append(getattr(x, "shape", ()))
+        if self._input is None:  # the batch of the first call is as good as any other
+            input_shape, *self._shapes = [any_batch(s) for s in (input_shape, *self._shapes)]
+        self._input_shape = tuple(input_shape)
         if self._input is not None:
             lengths = {i: n for i, n in enumerate(self._input.shape) if i and n is not None}
             self.input_spec = InputSpec(ndim=len(self._input.shape), axes=lengths)
@@ -123,9 +127,9 @@ class Sequential(Model):
     @property
     def input_shape(self) -> SymbolicShape:
         """The shape of the input, the batch axis None."""
-        if self._input is None:
-            raise AttributeError(f"Sequential '{self.name}' has no defined input shape.")
-        return self._input.shape
+        if self._input_shape is None:
+            raise AttributeError(f"Sequential '{self.name}' is not built, its shapes are unknown.")
+        return self._input_shape
 
     @property
     def output_shape(self) -> SymbolicShape:
@@ -135,7 +139,8 @@ class Sequential(Model):
         return self._shapes[-1]
 
     def _output_shapes(self) -> dict[int, Any]:
-        return {id(layer): shape for layer, shape in zip(self._layers, self._shapes)}
+        built = {id(layer): shape for layer, shape in zip(self._layers, self._shapes)}
+        return super()._output_shapes() | built
 
     # --- calling ---
 
@@ -145,35 +150,31 @@ class Sequential(Model):
         return super().__call__(*args, **kwargs)
 
     def _fitted(self, x: Any) -> Any:
-        """An axis of length 1 at the end is added or dropped as the Input asks, and the dtype set."""
+        """An axis of length 1 at the end comes or goes as the Input asks; its dtype is set."""
         wanted: Any = self._input
-        given, shape = tuple(x.shape), wanted.shape
-        if len(given) == len(shape) - 1 and shape[-1] == 1:
+        rank = len(wanted.shape)
+        if len(x.shape) == rank - 1 and wanted.shape[-1] == 1:
             x = ops.expand_dims(x, -1)
-        elif len(given) == len(shape) + 1 and given[-1] == 1:
+        elif len(x.shape) == rank + 1 and x.shape[-1] == 1:
             x = ops.squeeze(x, -1)
-        if str(x.dtype) != wanted.dtype:
-            x = ops.cast(ops.convert_to_tensor(x), wanted.dtype)
-        return x
+        return ops.cast(x, wanted.dtype)
 
     def call(self, x: Any, mask: Any = None) -> Any:
         if not self._layers:
             raise ValueError(f"Sequential '{self.name}' has no layers. Add some first.")
-        if mask is not None and hasattr(x, "shape") and x._keras_mask is None:
-            x._keras_mask = mask
-        for layer in self._layers:
+        layers = self._layers
+        if mask is not None:
+            x, layers = layers[0](x, mask=mask), layers[1:]
+        for layer in layers:
             x = layer(x)
         return x
-
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        return previous_mask
 
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "trainable": self.trainable,
             "layers": [serialize(layer) for layer in self._layers],
-            "build_input_shape": None if self._input is None else self._input.shape,
+            "build_input_shape": self._input_shape if self._input is None else self._input.shape,
         }
 
     @classmethod
@@ -188,5 +189,3 @@ class Sequential(Model):
 
 def _is_shape(value: Any) -> bool:
     return all(n is None or isinstance(n, int) for n in value)
-
-

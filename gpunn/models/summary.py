@@ -43,9 +43,10 @@ def print_summary(
         count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
         row = [f"{layer.name} ({type(layer).__name__})", str(shapes.get(id(layer), "?")), count]
         if show_trainable:
-            row.append("Y" if layer.trainable else "N")
+            row.append(("Y" if layer.trainable else "N") if layer.weights else "-")
         table.add_row(*row)
-    console = Console(width=line_length or (80 if print_fn else None), no_color=print_fn is not None)
+    width = line_length or (80 if print_fn else None)
+    console = Console(width=width, no_color=print_fn is not None)
     totals = [
         _line("Total params", model.weights),
         _line("Trainable params", model.trainable_weights),

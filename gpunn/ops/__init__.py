@@ -25,12 +25,12 @@ from gpunn.ops.activations import (
     sparse_plus,
     sparse_sigmoid,
     squareplus,
+    tanh,
     tanh_shrink,
     threshold,
 )
 from gpunn.ops.activations import hard_silu as hard_swish
 from gpunn.ops.activations import silu as swish
-from gpunn.ops.activations import tanh
 from gpunn.ops.arithmetic import (
     add,
     divide,
@@ -78,14 +78,15 @@ from gpunn.ops.creation import (
     zeros,
     zeros_like,
 )
-from gpunn.ops.noise import dropout
+from gpunn.ops.elementwise import abs_ as abs
+from gpunn.ops.elementwise import abs_ as absolute
 from gpunn.ops.elementwise import (
-    acos,
-    acosh,
-    asin,
-    asinh,
-    atan,
-    atanh,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctanh,
     ceil,
     clip,
     cos,
@@ -109,12 +110,11 @@ from gpunn.ops.elementwise import (
     tan,
     trunc,
 )
-from gpunn.ops.elementwise import abs_ as abs
-from gpunn.ops.elementwise import abs_ as absolute
 from gpunn.ops.elementwise import log_ as log
 from gpunn.ops.elementwise import sqrt_ as sqrt
 from gpunn.ops.gemm import dense, matmul
 from gpunn.ops.indexing import flip, getitem, split, take, unstack
+from gpunn.ops.noise import dropout
 from gpunn.ops.reduce import argmax, argmin, cumsum, max, mean, min, sum
 from gpunn.ops.reduce import prod_ as prod
 from gpunn.ops.shaping import (

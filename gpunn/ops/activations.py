@@ -331,9 +331,7 @@ squareplus = pointwise(
 sparse_plus = pointwise(
     "sparse_plus",
     "y = 0 below -1, x above 1, (x + 1)²/4 between",
-    lambda xp, x, out: xp.copyto(
-        out, xp.where(x >= 1, x, 0.25 * (xp.clip(x, -1, 1) + 1) ** 2)
-    ),
+    lambda xp, x, out: xp.copyto(out, xp.where(x >= 1, x, 0.25 * (xp.clip(x, -1, 1) + 1) ** 2)),
     lambda xp, x, y, dy, dx: xp.multiply(dy, 0.5 * (xp.clip(x, -1, 1) + 1), out=dx),
     cuda=True,
 )
@@ -353,7 +351,8 @@ def prelu_forward(xp: Any, x: Array, alpha: Array, out: Array) -> None:
 def _prelu_examples(rng: Any, dtype: str) -> Any:
     for shape in ((0, 3), (5, 33)):
         x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
-        yield (x, normal(rng, shape[1:], dtype), dy, unwritten(shape, dtype), unwritten(shape, dtype)), {}
+        alpha = normal(rng, shape[1:], dtype)
+        yield (x, alpha, dy, unwritten(shape, dtype), unwritten(shape, dtype)), {}
 
 
 @kernel(

@@ -33,7 +33,7 @@ def binary(
     kernels = [
         None
         if g is None
-        else kernel(examples=unary(*domain, inputs=3))(_named(g, f"{name}_grad_{letter}"))
+        else kernel(examples=unary(*domain, 3))(_named(g, f"{name}_grad_{letter}"))
         for g, letter in ((grad_x, "x"), (grad_y, "y"))
     ]
     rule = broadcast(name)
@@ -113,6 +113,7 @@ power = binary(
     _power_grad_y,
     domain=(0.5, 3.0),
 )
+
 
 def _share(xp: Any, wins: Array, ties: Array, dz: Array, out: Array) -> None:
     """out = dz where an input wins, dz/2 where it ties, else 0"""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from gpunn.autodiff.op import Joint, op
-from gpunn.autodiff.symbolic import Spec
+from gpunn.autodiff.symbolic import Spec, SymbolicTensor
+from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import FLOATS, kernel
 from gpunn.backend.protocol import Array
@@ -120,24 +121,30 @@ def _where(condition: Array, x: Any, y: Any) -> Any:
 
 def where(condition: Any, x: Any, y: Any) -> Any:
     """z = x where the condition holds, else y; all three broadcast."""
-    from gpunn.ops.creation import cast, convert_to_tensor
+    from gpunn.ops.creation import cast
 
-    dtype = result_dtype(*(v if hasattr(v, "dtype") else v for v in (x, y)))
+    like = next((v.data for v in (condition, x, y) if isinstance(v, Tensor)), None)
+    numbers = (int, float, bool)
+    if type(x) in numbers and type(y) in numbers:
+        x = Tensor(asarray(x, None, like))  # the other one stays weak
+    condition, x, y = (
+        v
+        if isinstance(v, (Tensor, SymbolicTensor)) or type(v) in numbers
+        else Tensor(asarray(v, None, like))
+        for v in (condition, x, y)
+    )
+    dtype = result_dtype(x, y)
     return _where(
-        cast(condition, "bool"),
-        *(
-            v if type(v) in (int, float, bool) else cast(convert_to_tensor(v), dtype)
-            for v in (x, y)
-        ),
+        cast(condition, "bool"), *(v if type(v) in numbers else cast(v, dtype) for v in (x, y))
     )
 
 
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """True where an element along the axes (None: all) is not 0."""
     return _truth(x, axis, keepdims, "max")
 
 
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """True where every element along the axes (None: all) is not 0."""
     return _truth(x, axis, keepdims, "min")
 

@@ -1,4 +1,4 @@
-"""Elementwise mathematics of one tensor: y = f(x). NumPy's and CuPy's own functions suffice here."""
+"""Elementwise mathematics of one tensor, y = f(x), by NumPy's and CuPy's own functions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ def _declare(
     name: str, doc: str, slope: Any, *, uses: str = "x", domain: tuple = (-3.0, 3.0)
 ) -> Any:
     """A function that the array module has under the same name, with derivative `slope`."""
-    numpy_name = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh",
-                  "acosh": "arccosh", "atanh": "arctanh"}.get(name, name)  # fmt: skip
     return pointwise(
         name,
         doc,
-        lambda xp, x, out: getattr(xp, numpy_name)(x, out=out),
+        lambda xp, x, out: getattr(xp, name)(x, out=out),
         lambda xp, x, y, dy, dx: xp.multiply(dy, slope(xp, x, y), out=dx),
         uses=uses,
         domain=domain,
@@ -38,12 +36,15 @@ cos = _declare("cos", "y = cos x", lambda xp, x, y: -xp.sin(x))
 tan = _declare("tan", "y = tan x", lambda xp, x, y: 1 + y * y, uses="y", domain=(-1.2, 1.2))
 sinh = _declare("sinh", "y = sinh x", lambda xp, x, y: xp.cosh(x))
 cosh = _declare("cosh", "y = cosh x", lambda xp, x, y: xp.sinh(x))
-asin = _declare("asin", "y = arcsin x", lambda xp, x, y: 1 / xp.sqrt(1 - x * x), domain=(-0.9, 0.9))
-acos = _declare("acos", "y = arccos x", lambda xp, x, y: -1 / xp.sqrt(1 - x * x), domain=(-0.9, 0.9))
-atan = _declare("atan", "y = arctan x", lambda xp, x, y: 1 / (1 + x * x))
-asinh = _declare("asinh", "y = arsinh x", lambda xp, x, y: 1 / xp.sqrt(1 + x * x))
-acosh = _declare("acosh", "y = arcosh x", lambda xp, x, y: 1 / xp.sqrt(x * x - 1), domain=(1.1, 5.0))
-atanh = _declare("atanh", "y = artanh x", lambda xp, x, y: 1 / (1 - x * x), domain=(-0.9, 0.9))
+_UNIT = (-0.9, 0.9)
+arcsin = _declare("arcsin", "y = arcsin x", lambda xp, x, y: 1 / xp.sqrt(1 - x * x), domain=_UNIT)
+arccos = _declare("arccos", "y = arccos x", lambda xp, x, y: -1 / xp.sqrt(1 - x * x), domain=_UNIT)
+arctan = _declare("arctan", "y = arctan x", lambda xp, x, y: 1 / (1 + x * x))
+arcsinh = _declare("arcsinh", "y = arsinh x", lambda xp, x, y: 1 / xp.sqrt(1 + x * x))
+arccosh = _declare(
+    "arccosh", "y = arcosh x", lambda xp, x, y: 1 / xp.sqrt(x * x - 1), domain=(1.1, 5)
+)
+arctanh = _declare("arctanh", "y = artanh x", lambda xp, x, y: 1 / (1 - x * x), domain=_UNIT)
 negative = pointwise(
     "negative",
     "y = -x",
@@ -111,9 +112,7 @@ rint = _rounding("rint", "y = the nearest integer, halves to even")
 trunc = _rounding("trunc", "y = x without its fraction")
 
 
-def _clip_backward(
-    xp: Any, x: Any, y: Any, dy: Any, dx: Any, x_min: float, x_max: float
-) -> None:
+def _clip_backward(xp: Any, x: Any, y: Any, dy: Any, dx: Any, x_min: float, x_max: float) -> None:
     xp.multiply(dy, (x >= x_min) & (x <= x_max), out=dx)
 
 

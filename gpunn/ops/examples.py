@@ -27,7 +27,7 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.n
 
 
 def unary(
-    low: float = -3.0, high: float = 3.0, inputs: int = 1, **options: Any
+    low: float = -3.0, high: float = 3.0, inputs: int = 1, /, **options: Any
 ) -> Callable[[np.random.Generator, str], Iterable[Example]]:
     """Examples of an elementwise kernel with some inputs of one shape and one output."""
 

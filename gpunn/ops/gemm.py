@@ -1,4 +1,4 @@
-"""Matrix products. GPU: cublasLt with fused epilogues, CuPy's matmul where that library is missing."""
+"""Matrix products. GPU: cublasLt with fused epilogues, CuPy's matmul where it is missing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def _bias_activation(name: str) -> Kernel:
         forward.reference(xp, out, out)
 
     reference.__name__, reference.__doc__ = f"bias_{name}", f"out = {name}(z + bias)"
-    cuda = elementwise("T z, T bias -> T out", f"out = activation::{name}(T(z + bias))", "activations.cuh")
+    operation = f"out = activation::{name}(T(z + bias))"
+    cuda = elementwise("T z, T bias -> T out", operation, "activations.cuh")
     return kernel(cuda=cuda, examples=lambda rng, dtype: _biased(rng, dtype))(reference)
 
 
@@ -168,7 +169,9 @@ def matmul(x: Array, y: Array) -> Any:
     a = x.reshape(1, -1) if x.ndim == 1 else x
     b = y.reshape(-1, 1) if y.ndim == 1 else y
     shape = _matmul_rule(x, y).shape
-    batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2]) if max(a.ndim, b.ndim) > 2 else ()
+    batch: tuple[int, ...] = ()
+    if max(a.ndim, b.ndim) > 2:
+        batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
     A, B = _as_batch(a, batch), _as_batch(b, batch)
     Z = empty((*A.shape[:-1], B.shape[-1]), x.dtype, x)
     gemm(A, B, None, Z)

@@ -64,7 +64,8 @@ def _basic_shape(x: Any, key: tuple) -> SymbolicShape:
         raise _refuse(f"at most {len(x.shape)} indices and one ... are possible", x, key)
     rest = (slice(None),) * (len(x.shape) - named)
     at = key.index(Ellipsis) if Ellipsis in key else len(key)
-    lengths, shape = iter(x.shape), []
+    lengths = iter(x.shape)
+    shape: list[int | None] = []
     for k in (*key[:at], *rest, *key[at + 1 :]):
         if k is None:
             shape.append(1)
@@ -155,9 +156,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     else:
         cuts = list(indices_or_sections)
     before = (slice(None),) * along
-    return [
-        getitem(x, (*before, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n], strict=True)
-    ]
+    return [getitem(x, (*before, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
 
 
 def unstack(x: Any, axis: int = 0) -> list:

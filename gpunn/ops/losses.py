@@ -23,7 +23,7 @@ from gpunn.ops.creation import copy_into
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.softmax import exp_shifted
 
-# --- kernels: (x, target, loss, dx) with x of shape (rows, n), loss (rows,) -------------------------
+# --- kernels: (x, target, loss, dx) with x of shape (rows, n), loss (rows,) ---
 
 
 def _launch(x: Array, target: Array, loss: Array, dx: Array, **options: float) -> Any:
@@ -81,7 +81,7 @@ def _mark(xp: Any, labels: Array, n: int) -> tuple[Array, Array, Array]:
 
 @_loss_kernel(_logits, _labels)
 def sparse_softmax_cross_entropy(xp: Any, x: Array, labels: Array, loss: Array, dx: Array) -> None:
-    """loss = log Σ e^x - x[label]; dx = softmax(x) - [label]; a label out of range: NaN, no [label]"""
+    """loss = log Σ e^x - x[label]; dx = softmax(x) - [label]; NaN if no such label"""
     rows, safe, valid = _mark(xp, labels, x.shape[1])
     total = exp_shifted(xp, x, dx)
     shifted = x[rows, safe] - xp.max(x, axis=1)
@@ -104,7 +104,7 @@ def softmax_cross_entropy(xp: Any, x: Array, target: Array, loss: Array, dx: Arr
 def sparse_cross_entropy(
     xp: Any, x: Array, labels: Array, loss: Array, dx: Array, epsilon: float
 ) -> None:
-    """loss = -log p with p = x[label] / Σ x clipped to [ε, 1 - ε]; a label out of range gives NaN"""
+    """loss = -log p with p = x[label] / Σ x clipped to [ε, 1 - ε]; NaN if no such label"""
     rows, safe, valid = _mark(xp, labels, x.shape[1])
     total = xp.sum(x, axis=1)
     p = x[rows, safe] / total
@@ -116,9 +116,7 @@ def sparse_cross_entropy(
 
 
 @_loss_kernel(_probabilities, _probabilities, epsilon=1e-7)
-def cross_entropy(
-    xp: Any, x: Array, target: Array, loss: Array, dx: Array, epsilon: float
-) -> None:
+def cross_entropy(xp: Any, x: Array, target: Array, loss: Array, dx: Array, epsilon: float) -> None:
     """loss = -Σ t · log p with p = x / Σ x clipped to [ε, 1 - ε]"""
     total = xp.sum(x, axis=1, keepdims=True)
     p = x / total
@@ -135,7 +133,11 @@ def sigmoid_cross_entropy(xp: Any, x: Array, target: Array, loss: Array, dx: Arr
     e = xp.exp(-xp.abs(x))
     values = xp.maximum(x, 0) - x * target + xp.log1p(e)
     xp.mean(values, axis=1, out=loss)
-    xp.copyto(dx, (xp.where(x >= 0, 1, e) / (1 + e) - target) / x.dtype.type(x.shape[1]), casting="same_kind")
+    xp.copyto(
+        dx,
+        (xp.where(x >= 0, 1, e) / (1 + e) - target) / x.dtype.type(x.shape[1]),
+        casting="same_kind",
+    )
 
 
 @_loss_kernel(lambda rng, r, n: rng.uniform(0.02, 0.98, (r, n)), _binary, epsilon=1e-7)
@@ -147,7 +149,9 @@ def binary_cross_entropy(
     values = target * xp.log(p) + (1 - target) * xp.log(1 - p)
     xp.negative(xp.mean(values, axis=1), out=loss)
     inside = (x >= epsilon) & (x <= 1 - epsilon)
-    xp.copyto(dx, inside * (p - target) / (p * (1 - p) * x.dtype.type(x.shape[1])), casting="same_kind")
+    xp.copyto(
+        dx, inside * (p - target) / (p * (1 - p) * x.dtype.type(x.shape[1])), casting="same_kind"
+    )
 
 
 @_loss_kernel(_logits, _logits)
@@ -186,8 +190,10 @@ def _rule(name: str, sparse: bool) -> Callable[..., Spec]:
     def rule(x: Any, target: Any, **_: Any) -> Spec:
         expected = tuple(x.shape[:-1]) if sparse else tuple(x.shape)
         given = tuple(target.shape)
-        if not x.shape or len(given) != len(expected) or any(
-            a != b and None not in (a, b) for a, b in zip(given, expected, strict=True)
+        if (
+            not x.shape
+            or len(given) != len(expected)
+            or any(a != b and None not in (a, b) for a, b in zip(given, expected, strict=True))
         ):
             raise ShapeError(
                 f"{name}: targets do not fit the predictions (targets {given}, predictions "

@@ -43,7 +43,9 @@ def _in_dtype(state: Tensor, run: Kernel, shape: Any, dtype: Any) -> Any:
     return cast(_sample(state, run=run, shape=tuple(shape), dtype=drawn), dtype)
 
 
-def uniform(state: Tensor, shape: Any, minval: float = 0, maxval: float = 1, dtype: Any = None) -> Any:
+def uniform(
+    state: Tensor, shape: Any, minval: float = 0, maxval: float = 1, dtype: Any = None
+) -> Any:
     """Numbers from U[minval, maxval)."""
     unit = _in_dtype(state, random.random_uniform, shape, as_dtype(dtype))
     return unit * (maxval - minval) + minval

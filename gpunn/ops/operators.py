@@ -70,9 +70,9 @@ def install() -> None:
         for name, function in _BINARY.items():
             setattr(cls, f"__{name}__", function)
             setattr(cls, f"__r{name}__", _swapped(function))
-        for name, function in (_COMPARISONS | {k: v for k, v in _METHODS.items()}).items():
+        for name, function in (_COMPARISONS | _METHODS).items():
             setattr(cls, name if name in _METHODS else f"__{name}__", function)
-        cls.__hash__ = object.__hash__  # type: ignore[method-assign]  (== compares elements)
-        cls.__array_priority__ = 100  # type: ignore[union-attr]  (ndarray + tensor is a tensor)
+        setattr(cls, "__hash__", object.__hash__)  # noqa: B010  (== compares elements)
+        setattr(cls, "__array_priority__", 100)  # noqa: B010  (ndarray + tensor is a tensor)
     Tensor.__array_ufunc__ = None  # type: ignore[attr-defined]
     Tensor.__iter__ = lambda self: iter(indexing.unstack(self))  # type: ignore[attr-defined]

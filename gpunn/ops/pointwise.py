@@ -48,7 +48,9 @@ def pointwise(
     forward_cuda = backward_cuda = None
     if cuda:
         forward_cuda = elementwise(
-            f"T x{parameters} -> T out", f"out = activation::{name}(x{arguments})", "activations.cuh"
+            f"T x{parameters} -> T out",
+            f"out = activation::{name}(x{arguments})",
+            "activations.cuh",
         )
         backward_cuda = elementwise(
             f"T x, T y, T dy{parameters} -> T dx",
@@ -58,7 +60,7 @@ def pointwise(
     forward, backward = _halves_in_float32(forward), _halves_in_float32(backward)
     forward.__name__, forward.__doc__ = f"{name}_forward", doc
     backward.__name__, backward.__doc__ = f"{name}_backward", f"dx = {name}'(x) · dy"
-    run = kernel(cuda=forward_cuda, examples=unary(*domain, **defaults))(forward)
+    run = kernel(cuda=forward_cuda, examples=unary(*domain, 1, **defaults))(forward)
     differentiate = kernel(cuda=backward_cuda, examples=unary(*domain, 3, **defaults))(backward)
 
     kernels[name] = (run, differentiate)

@@ -82,6 +82,8 @@ def _ones(n: int, dtype: np.dtype) -> np.ndarray:
 def _sum(xp: Any, x: Array, out: Array, axes: Axes) -> None:
     if xp is np and axes == (0,) and x.ndim == 2 and x.dtype.kind == "f" and x.dtype.itemsize > 2:
         np.dot(_ones(len(x), x.dtype), x, out=out)  # a GEMV of BLAS is faster than np.sum
+    elif xp is np:
+        np.add.reduce(x, axis=axes, out=out)  # np.sum without its Python wrapper
     else:
         xp.sum(x, axis=axes, out=out)
 
@@ -91,10 +93,16 @@ reduce_prod = _reduction(
     "prod", "out = Π x over the axes", lambda xp, x, out, axes: xp.prod(x, axis=axes, out=out), None
 )
 reduce_max = _reduction(
-    "max", "out = max x over the axes", lambda xp, x, out, axes: xp.max(x, axis=axes, out=out), "Max"
+    "max",
+    "out = max x over the axes",
+    lambda xp, x, out, axes: xp.max(x, axis=axes, out=out),
+    "Max",
 )
 reduce_min = _reduction(
-    "min", "out = min x over the axes", lambda xp, x, out, axes: xp.min(x, axis=axes, out=out), "Min"
+    "min",
+    "out = min x over the axes",
+    lambda xp, x, out, axes: xp.min(x, axis=axes, out=out),
+    "Min",
 )
 # A maximum over nothing does not exist; the ops refuse it before they come here.
 for _kernel in (reduce_max, reduce_min):
@@ -102,7 +110,9 @@ for _kernel in (reduce_max, reduce_min):
 
 
 def _spread_examples(rng: np.random.Generator, dtype: str) -> Any:
-    for (shape, axes), factor in zip((((5, 33), (1,)), ((3, 4, 5), (0, 2)), ((), ())), (1.0, 0.5, 2.0)):  # noqa: B905
+    for (shape, axes), factor in zip(
+        (((5, 33), (1,)), ((3, 4, 5), (0, 2)), ((), ())), (1.0, 0.5, 2.0)
+    ):
         dy = normal(rng, reduced_shape(shape, axes, True), dtype)
         yield (dy, unwritten(shape, dtype)), {"factor": factor}
 
@@ -127,7 +137,11 @@ def extreme_backward(xp: Any, x: Array, y: Array, dy: Array, dx: Array, axes: Ax
     xp.multiply(dy / xp.sum(hit, axis=axes, keepdims=True, dtype=x.dtype), hit, out=dx)
 
 
-@kernel(examples=lambda rng, dtype: [((normal(rng, (3, 4), dtype), unwritten((3, 4), dtype)), {"axis": 1})])
+@kernel(
+    examples=lambda rng, dtype: [
+        ((normal(rng, (3, 4), dtype), unwritten((3, 4), dtype)), {"axis": 1})
+    ]
+)
 def cumulate(xp: Any, x: Array, out: Array, axis: int) -> None:
     """out_i = Σ_{j ≤ i} x_j along the axis"""
     xp.copyto(out, xp.cumsum(x, axis=axis), casting="same_kind")
@@ -184,11 +198,12 @@ _min_rule = _rule("min", _own, needs_elements=True)
 # --- ops ---
 
 
-def _reduced(run: Kernel, x: Array, spec: Spec, axes: Axes) -> Array:
-    """The result of a reduction kernel, in the shape of `spec`."""
-    out = empty(reduced_shape(x.shape, axes, False), spec.dtype, x)
+def _reduced(run: Kernel, x: Array, axes: Axes, keepdims: bool, dtype: np.dtype) -> Array:
+    """The result of a reduction kernel."""
+    shape = reduced_shape(x.shape, axes, False)
+    out = empty(shape, dtype, x)
     run(x, out, axes=axes)
-    return out.reshape(spec.shape)
+    return out.reshape(reduced_shape(x.shape, axes, True)) if keepdims else out
 
 
 def _spreading(x: Array, axes: Axes, factor: float = 1.0) -> Callable[[Array], Array]:
@@ -203,10 +218,10 @@ def _spreading(x: Array, axes: Axes, factor: float = 1.0) -> Callable[[Array], A
 
 
 @op(shape=_sum_rule)
-def sum(x: Array, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def sum(x: Array, axis: Any = None, keepdims: bool = False) -> Any:
     """y = Σ x over the axes (None: all). Integers below 32 bits are summed in 32 bits."""
     axes = normalize_axes("sum", axis, x.ndim)
-    y = _reduced(reduce_sum, x, _sum_rule(x, axis, keepdims), axes)
+    y = _reduced(reduce_sum, x, axes, keepdims, _sum_dtype(x))
     return y, (_spreading(x, axes),)
 
 
@@ -214,10 +229,9 @@ def sum(x: Array, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A00
 def mean(x: Array, axis: Any = None, keepdims: bool = False) -> Any:
     """y = Σ x / n over the axes (None: all); of integers in floatx. NaN of no elements."""
     axes = normalize_axes("mean", axis, x.ndim)
-    spec = _mean_rule(x, axis, keepdims)
-    wide = as_dtype("float32") if spec.dtype.itemsize == 2 else spec.dtype  # the sum may overflow
-    total = _reduced(reduce_sum, x, Spec(spec.shape, wide), axes)
-    y = total if wide == spec.dtype else empty(spec.shape, spec.dtype, x)
+    half = x.dtype.itemsize == 2  # whose sum may overflow
+    total = _reduced(reduce_sum, x, axes, keepdims, as_dtype("float32") if half else x.dtype)
+    y = empty(total.shape, x.dtype, x) if half else total
     n = prod(x.shape[a] for a in axes)
     factor = 1 / n if n else float("nan")
     spread(total, y, factor=factor)
@@ -227,7 +241,7 @@ def mean(x: Array, axis: Any = None, keepdims: bool = False) -> Any:
 def _extreme(name: str, run: Kernel, rule: Callable) -> Callable:
     def function(x: Array, axis: Any = None, keepdims: bool = False) -> Any:
         axes = normalize_axes(name, axis, x.ndim)
-        y = _reduced(run, x, rule(x, axis, keepdims), axes)
+        y = _reduced(run, x, axes, keepdims, x.dtype)
         kept = reduced_shape(x.shape, axes, True)
 
         def gradient(dy: Array) -> Array:
@@ -242,15 +256,15 @@ def _extreme(name: str, run: Kernel, rule: Callable) -> Callable:
     return op(shape=rule)(function)
 
 
-max = _extreme("max", reduce_max, _max_rule)  # noqa: A001
-min = _extreme("min", reduce_min, _min_rule)  # noqa: A001
+max = _extreme("max", reduce_max, _max_rule)
+min = _extreme("min", reduce_min, _min_rule)
 
 
 @op(shape=_rule("prod", _sum_dtype))
 def prod_(x: Array, axis: Any = None, keepdims: bool = False) -> Any:
     """y = Π x over the axes (None: all); no derivative where an element is 0."""
     axes = normalize_axes("prod", axis, x.ndim)
-    y = _reduced(reduce_prod, x, _rule("prod", _sum_dtype)(x, axis, keepdims), axes)
+    y = _reduced(reduce_prod, x, axes, keepdims, _sum_dtype(x))
     kept = reduced_shape(x.shape, axes, True)
 
     def gradient(dy: Array) -> Array:

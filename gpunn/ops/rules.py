@@ -1,4 +1,4 @@
-"""Shape rules shared by ops: they check, name what disagrees, and infer. Unknown lengths are None."""
+"""Shape rules shared by ops: they check, name what disagrees, and infer; None is unknown."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def broadcast_shapes(name: str, *shapes: SymbolicShape) -> SymbolicShape:
 def result_dtype(*inputs: Any) -> Any:
     """The dtype of an expression; Python numbers are weak."""
     dtypes = {x.dtype for x in inputs if hasattr(x, "dtype")}
-    dtype = promote(*dtypes) if dtypes else as_dtype(None)
-    if any(type(x) is float for x in inputs) and not is_float(dtype):
+    dtype = promote(*dtypes) if len(dtypes) != 1 else as_dtype(dtypes.pop())
+    if not is_float(dtype) and any(type(x) is float for x in inputs):
         return to_float(dtype)
     return dtype
 
@@ -58,8 +58,7 @@ def normalize_axis(name: str, axis: int, ndim: int) -> int:
     """A non-negative axis."""
     if not -ndim <= axis < ndim:
         raise ShapeError(
-            f"{name}: axis {axis} does not exist in {ndim} dimension(s). "
-            f"Use {-ndim} to {ndim - 1}."
+            f"{name}: axis {axis} does not exist in {ndim} dimension(s). Use {-ndim} to {ndim - 1}."
         )
     return axis % ndim
 
@@ -84,4 +83,4 @@ def reduced_shape(shape: SymbolicShape, axes: tuple[int, ...], keepdims: bool) -
 
 def known_size(shape: SymbolicShape) -> int | None:
     """The number of elements, None if a length is unknown."""
-    return None if None in shape else prod(shape)  # type: ignore[arg-type]
+    return None if None in shape else prod(shape)

@@ -315,7 +315,9 @@ def _pad_rule(x: Any, widths: tuple, value: float = 0.0) -> Spec:
             f"pad: one pair (before, after) an axis is needed (x {tuple(x.shape)}, received "
             f"{widths})."
         )
-    shape = tuple(None if n is None else n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
+    shape = tuple(
+        None if n is None else n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)
+    )
     return Spec(shape, as_dtype(x.dtype))
 
 

@@ -30,7 +30,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return shaping.squeeze(result, axis)
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """The vector norm (Σ |x|^ord)^(1/ord) over the axes; ord: None or 2, 1, inf, or a number."""
     size = elementwise.abs_(x)
     if ord in (None, 2):

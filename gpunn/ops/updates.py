@@ -136,7 +136,7 @@ def rmsprop(xp: Any, w: Array, g: Array, v: Array, rate: Array, rho: float, epsi
 
 @_update(
     "T g, raw T rate, T rho, T epsilon, T momentum -> T w, T v, T m",
-    "v = rho * v + (T(1) - rho) * g * g; m = momentum * m + rate[0] * g / sqrt(v + epsilon); w -= m",
+    "v = rho * v + (T(1) - rho) * g * g;m = momentum * m + rate[0] * g / sqrt(v + epsilon); w -= m",
     _examples(2, rho=0.9, epsilon=1e-7, momentum=0.8),
 )
 def rmsprop_momentum(
@@ -150,29 +150,60 @@ def rmsprop_momentum(
         _descend_with_momentum(xp, w_, g_, m_, t, rate, momentum)
 
 
+def _centered_examples(slots: int, **options: float) -> Callable:
+    """`v` well above the square of `a`, the last slot"""
+
+    def examples(rng: np.random.Generator, dtype: str) -> Iterator:
+        for (w, g, v, *rest, a, rate), _ in _examples(slots)(rng, dtype):
+            yield (w, g, v + 1, *rest, a * 0.1, rate), options
+
+    return examples
+
+
+@_update(
+    "T g, raw T rate, T rho, T epsilon -> T w, T v, T a",
+    "v = rho * v + (T(1) - rho) * g * g; a = rho * a + (T(1) - rho) * g;"
+    "w -= rate[0] * g / sqrt(v - a * a + epsilon)",
+    _centered_examples(2, rho=0.9, epsilon=1e-7),
+)
+def rmsprop_centered(
+    xp: Any, w: Array, g: Array, v: Array, a: Array, rate: Array, rho: float, epsilon: float
+) -> None:
+    """a = ρ a + (1 - ρ) g; w -= η g / √(v - a² + ε)"""
+    for w_, g_, v_, a_, t in in_blocks(xp, w, g, v, a):
+        _variance(xp, g_, v_, a_, t, rho)
+        t += epsilon
+        xp.sqrt(t, out=t)
+        xp.divide(g_, t, out=t)
+        t *= rate
+        w_ -= t
+
+
 @_update(
     "T g, raw T rate, T rho, T epsilon, T momentum -> T w, T v, T m, T a",
     "v = rho * v + (T(1) - rho) * g * g; a = rho * a + (T(1) - rho) * g;"
     "m = momentum * m + rate[0] * g / sqrt(v - a * a + epsilon); w -= m",
-    lambda rng, dtype: (
-        ((w, g, v + 1, m, a * 0.1, rate), {"rho": 0.9, "epsilon": 1e-7, "momentum": 0.8})
-        for (w, g, v, m, a, rate), _ in _examples(3)(rng, dtype)
-    ),
+    _centered_examples(3, rho=0.9, epsilon=1e-7, momentum=0.8),
 )
-def rmsprop_centered(
+def rmsprop_centered_momentum(
     xp: Any, w: Array, g: Array, v: Array, m: Array, a: Array, rate: Array,
     rho: float, epsilon: float, momentum: float,
 ) -> None:  # fmt: skip
     """a = ρ a + (1 - ρ) g; m = μ m + η g / √(v - a² + ε); w -= m"""
     for w_, g_, v_, m_, a_, t in in_blocks(xp, w, g, v, m, a):
-        _mean_square(xp, g_, v_, t, rho)
-        a_ *= rho
-        xp.multiply(g_, 1 - rho, out=t)
-        a_ += t
-        xp.multiply(a_, a_, out=t)
-        xp.subtract(v_, t, out=t)
+        _variance(xp, g_, v_, a_, t, rho)
         t += epsilon
         _descend_with_momentum(xp, w_, g_, m_, t, rate, momentum)
+
+
+def _variance(xp: Any, g: Array, v: Array, a: Array, t: Array, rho: float) -> None:
+    """v = ρ v + (1 - ρ) g²; a = ρ a + (1 - ρ) g; t = v - a²"""
+    _mean_square(xp, g, v, t, rho)
+    a *= rho
+    xp.multiply(g, 1 - rho, out=t)
+    a += t
+    xp.multiply(a, a, out=t)
+    xp.subtract(v, t, out=t)
 
 
 def _mean_square(xp: Any, g: Array, v: Array, t: Array, rho: float) -> None:
@@ -273,9 +304,13 @@ def _moments(xp: Any, g: Array, m: Array, v: Array, t: Array, beta_1: float, bet
 # --- gradients and weights before the update ---
 
 
-@_update("raw T rate, T decay -> T w", "w -= w * decay * rate[0]", lambda rng, dtype: (
-    ((w, rate), {"decay": 0.1}) for (w, _, rate), _ in _examples(0)(rng, dtype)
-))
+@_update(
+    "raw T rate, T decay -> T w",
+    "w -= w * decay * rate[0]",
+    lambda rng, dtype: (
+        ((w, rate), {"decay": 0.1}) for (w, _, rate), _ in _examples(0)(rng, dtype)
+    ),
+)
 def decay_weights(xp: Any, w: Array, rate: Array, decay: float) -> None:
     """w -= η λ w, decoupled weight decay.  arXiv:1711.05101"""
     for w_, t in in_blocks(xp, w):
@@ -296,25 +331,24 @@ def clip_values(xp: Any, g: Array, limit: float) -> None:
 
 @kernel(
     examples=lambda rng, dtype: [
-        ((rng.standard_normal(1000).astype(dtype), np.full(1, np.nan, dtype)), {})
+        ((rng.standard_normal(1000).astype(dtype), np.full(1, 2.0, dtype)), {"first": first})
+        for first in (True, False)
     ],
     dtypes=_DTYPES,
 )
-def squared_norm(xp: Any, g: Array, out: Array) -> None:
-    """out = Σ g²"""
-    if xp is np:
-        out[0] = np.dot(g, g)
-    else:
-        out[...] = xp.sum(g * g)
+def squared_norm(xp: Any, g: Array, out: Array, first: bool) -> None:
+    """out = Σ g², or out += Σ g² where this is not the first part"""
+    square = np.dot(g, g) if xp is np else xp.sum(g * g)
+    out[...] = square if first else out + square
 
 
 @kernel(
     cuda=elementwise(
-        "raw T squared, T limit -> T g",
-        "T norm = sqrt(squared[0]); g = norm > limit ? T(g * limit / norm) : g",
+        "raw float64 squared, T limit -> T g",
+        "T norm = T(sqrt(squared[0])); g = norm > limit ? T(g * limit / norm) : g",
     ),
     examples=lambda rng, dtype: [
-        ((g, np.full(1, s, dtype)), {"limit": 1.0})
+        ((g, np.full(1, s)), {"limit": 1.0})
         for s in (9.0, 0.25)
         for g in [rng.standard_normal(100).astype(dtype)]
     ],
@@ -322,7 +356,7 @@ def squared_norm(xp: Any, g: Array, out: Array) -> None:
 )
 def clip_by_norm(xp: Any, g: Array, squared: Array, limit: float) -> None:
     """g *= limit / max(√squared, limit)"""
-    g *= limit / xp.maximum(xp.sqrt(squared), limit)
+    xp.multiply(g, (limit / xp.maximum(xp.sqrt(squared), limit)).astype(g.dtype), out=g)
 
 
 @kernel(

@@ -13,9 +13,13 @@ _TABLE = by_names(SGD, RMSprop, Adagrad, Adam, AdamW, rmsprop=RMSprop, sgd=SGD, 
 
 def get(identifier: Any) -> Optimizer:
     """The optimizer of a name (``"adam"``), config, class or instance."""
+    if isinstance(identifier, Optimizer):
+        return identifier
     found = lookup("optimizer", identifier, _TABLE)
     if not isinstance(found, Optimizer):
-        raise ValueError(f"Cannot interpret {identifier!r} as an optimizer.")
+        raise ValueError(
+            f"Cannot interpret {identifier!r} as an optimizer. Give a name or an Optimizer."
+        )
     return found
 
 
@@ -24,4 +28,15 @@ def deserialize(config: dict[str, Any]) -> Optimizer:
     return get(config)
 
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]

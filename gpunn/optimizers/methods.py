@@ -37,9 +37,7 @@ class SGD(Optimizer):
 
     def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
         if self.momentum:
-            updates.sgd_momentum(
-                w, g, *slots, rate, momentum=self.momentum, nesterov=self.nesterov
-            )
+            updates.sgd_momentum(w, g, *slots, rate, momentum=self.momentum, nesterov=self.nesterov)
         else:
             updates.sgd(w, g, rate)
 
@@ -71,19 +69,19 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
         self.slots = {"velocity": 0.0}
-        if momentum or centered:
+        if momentum:
             self.slots["momentum"] = 0.0
         if centered:
             self.slots["average_gradient"] = 0.0
 
     def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
         options = {"rho": self.rho, "epsilon": self.epsilon}
-        if self.centered:
-            updates.rmsprop_centered(w, g, *slots, rate, **options, momentum=self.momentum)
-        elif self.momentum:
-            updates.rmsprop_momentum(w, g, *slots, rate, **options, momentum=self.momentum)
+        if self.momentum:
+            options["momentum"] = self.momentum
+            run = updates.rmsprop_centered_momentum if self.centered else updates.rmsprop_momentum
         else:
-            updates.rmsprop(w, g, *slots, rate, **options)
+            run = updates.rmsprop_centered if self.centered else updates.rmsprop
+        run(w, g, *slots, rate, **options)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -152,6 +150,7 @@ class Adam(Optimizer):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
         self.slots = {"momentum": 0.0, "velocity": 0.0}
+        self.alternating = ("momentum", "velocity")
         if amsgrad:
             self.slots["velocity_hat"] = 0.0
 
@@ -179,5 +178,20 @@ class AdamW(Adam):
     >>> gpunn.optimizers.AdamW(1e-3, weight_decay=0.01)
     """
 
-    def __init__(self, learning_rate: Any = 0.001, weight_decay: float = 0.004, **options: Any):
-        super().__init__(learning_rate, weight_decay=weight_decay, **options)
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str | None = None,
+    ):
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay,
+            clipnorm, clipvalue, global_clipnorm, name,
+        )  # fmt: skip

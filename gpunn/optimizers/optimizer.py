@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from gpunn.autodiff.tensor import Tensor
@@ -43,7 +44,9 @@ class Optimizer(Configurable):
     """
 
     #: Slots of the method: name -> initial value.
-    slots: dict[str, float] = {}
+    slots: Mapping[str, float] = MappingProxyType({})
+    #: Slots that take turns in `variables`: both of the first weight, both of the second, ...
+    alternating: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Optimizer(Configurable):
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
         self.built = False
-        self._excluded: tuple[set[str], list[str]] = (set(), [])
+        self._excluded: tuple[list[Variable], list[str]] = ([], [])
         self._groups: list[FlatGroup] = []
         self._slots: dict[str, list[Array]] = {}
         self._index: dict[int, tuple[int, int]] = {}  # id(variable) -> (group, position)
@@ -89,11 +92,18 @@ class Optimizer(Configurable):
     def _checked_rate(rate: Any) -> Any:
         if isinstance(rate, dict):
             return schedules.deserialize(rate)
-        if not callable(rate):
-            rate = float(rate)
-            if rate < 0:
-                raise ValueError(f"learning_rate must not be negative, received {rate}.")
-        return rate
+        if callable(rate):
+            return rate
+        try:
+            number = float(rate)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"learning_rate must be a number, a LearningRateSchedule or a function without "
+                f"arguments, received {rate!r}."
+            ) from None
+        if not number >= 0:
+            raise ValueError(f"learning_rate must not be negative, received {number}.")
+        return number
 
     def _rate_now(self) -> float:
         rate = self._given_rate
@@ -119,7 +129,7 @@ class Optimizer(Configurable):
     def build(self, variables: Sequence[Variable]) -> None:
         """Make slots for these variables and move them into flat buffers."""
         self._groups = group_variables(list(variables))
-        self._index, self._slot_variables, self._plan_key = {}, [], None
+        self._index, self._plan_key = {}, None
         self._slots = {
             name: [group.buffer(value) for group in self._groups]
             for name, value in self.slots.items()
@@ -127,20 +137,30 @@ class Optimizer(Configurable):
         for g, group in enumerate(self._groups):
             for i, variable in enumerate(group.variables):
                 self._index[id(variable)] = (g, i)
+        alone = [(name,) for name in self.slots if name not in self.alternating]
         with name_scope(self.name):
-            for name, flats in self._slots.items():
-                for group, flat in zip(self._groups, flats, strict=True):
-                    for variable, view in zip(group.variables, group.views(flat), strict=True):
-                        path = variable.path.replace("/", "_")
-                        slot = Variable(view, trainable=False, name=f"{path}_{name}")
-                        slot.rebind(view)
-                        self._slot_variables.append(slot)
+            self._slot_variables = [
+                self._slot_variable(variable, name)
+                for names in (self.alternating, *alone)
+                for variable in variables
+                for name in names
+            ]
         self.built = True
+
+    def _slot_variable(self, variable: Variable, slot: str) -> Variable:
+        """The part of a slot that belongs to a variable, as a variable of its own."""
+        g, i = self._place(variable)
+        view = self._groups[g].views(self._slots[slot][g])[i]
+        name = f"{variable.path.replace('/', '_')}_{slot}"
+        found = Variable(view, trainable=False, name=name)
+        found.rebind(view)
+        return found
 
     @property
     def variables(self) -> list[Variable]:
-        """The iteration, the learning rate and all slots."""
-        return [self.iterations, self._learning_rate, *self._slot_variables]
+        """The iteration, the learning rate if it is a number, and all slots, in Keras' order."""
+        rate = [] if callable(self._given_rate) else [self._learning_rate]
+        return [self.iterations, *rate, *self._slot_variables]
 
     def gradient_buffers(self, variables: Sequence[Variable]) -> list[Array]:
         """Where the gradients of these variables shall be written: views of the flat gradients."""
@@ -154,7 +174,8 @@ class Optimizer(Configurable):
         except KeyError:
             raise ValueError(
                 f"{self.name} was built for other variables and does not know '{variable.path}'. "
-                f"Use a new optimizer for another model."
+                f"For another model, or after setting layer.trainable = True, call compile() again "
+                f"with a new optimizer."
             ) from None
 
     # --- update ---
@@ -164,7 +185,9 @@ class Optimizer(Configurable):
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
 
-    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
+    def apply(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None
+    ) -> None:
         """One update. A gradient that is None leaves its variable as it is, with a warning."""
         variables = trainable_variables
         if variables is None:
@@ -259,14 +282,11 @@ class Optimizer(Configurable):
 
     def _clip_together(self, parts: list[Array], limit: float) -> None:
         """Scale gradients down so that their common norm is at most `limit`."""
-        backend, dtype = self._groups[0].backend, parts[0].dtype
-        total = backend.zeros((1,), dtype)
+        squared = self._groups[0].backend.empty((1,), "float64")
         for part in parts:
-            square = backend.empty((1,), part.dtype)
-            updates.squared_norm(part, square)
-            total += square
+            updates.squared_norm(part, squared, first=part is parts[0])
         for part in parts:
-            updates.clip_by_norm(part, total.astype(part.dtype), limit=limit)
+            updates.clip_by_norm(part, squared, limit=limit)
 
     # --- weight decay ---
 
@@ -276,17 +296,17 @@ class Optimizer(Configurable):
         """Leave these variables, and those whose path contains one of the names, undecayed."""
         if self.built:
             raise ValueError("exclude_from_weight_decay() must be called before the first update.")
-        paths = {v.path for v in var_list or ()}
-        self._excluded = (paths, list(var_names or ()))
+        self._excluded = (list(var_list or ()), list(var_names or ()))
 
     def _decays(self, group: FlatGroup, chosen: list[bool]) -> list[slice]:
         """The parts of the flat weights that decay."""
         if self.weight_decay is None:
             return []
-        paths, names = self._excluded
+        variables, names = self._excluded
+        given = {id(v) for v in variables}
         return group.runs(
             [
-                take and v.path not in paths and not any(name in v.path for name in names)
+                take and id(v) not in given and not any(name in v.path for name in names)
                 for take, v in zip(chosen, group.variables, strict=True)
             ]
         )

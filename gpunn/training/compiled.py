@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from gpunn import losses as losses_module
@@ -82,7 +81,7 @@ def _listed(kind: str, metrics: Any) -> list[Any]:
         return []
     if isinstance(metrics, dict):
         raise ValueError(f"This model has one output and takes {kind} as a list, received a dict.")
-    return list(metrics) if isinstance(metrics, Sequence) and not isinstance(metrics, str) else [metrics]
+    return list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
 
 
 def _key(metric: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import partial
 from typing import Any
 
@@ -57,8 +57,10 @@ def as_array(value: Any) -> Array:
 
 def as_arrays(value: Any) -> Any:
     """`as_array` for each array in a structure."""
-    return map_structure(as_array, value) if _is_container(value) else (
-        None if value is None else as_array(value)
+    return (
+        map_structure(as_array, value)
+        if _is_container(value)
+        else (None if value is None else as_array(value))
     )
 
 
@@ -71,17 +73,26 @@ def _length(name: str, value: Any) -> list[tuple[str, int]]:
     return found
 
 
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """The value as an int, if it is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise ValueError(f"{name} must be {kind}, received {value!r}.")
+    return int(value)
+
+
 class ArrayData:
     """Arrays of one length, cut into batches.
 
     With `shuffle`, each epoch has another order, from `generator`.
     """
 
-    def __init__(self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None):
+    def __init__(
+        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None
+    ):
         if batch_size is None:
             batch_size = 32
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive integer, received {batch_size!r}.")
+        self.batch_size = whole_number("batch_size", batch_size)
         self.parts = tuple(as_arrays(part) for part in (x, y, sample_weight))
         lengths = [
             found
@@ -97,8 +108,7 @@ class ArrayData:
         self.size = lengths[0][1]
         if self.size == 0:
             raise ValueError("The data is empty: x has 0 samples. Check how it was loaded.")
-        self.batch_size = batch_size
-        self.steps = -(-self.size // batch_size)
+        self.steps = -(-self.size // self.batch_size)
 
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
         """Two data sets: all but the last fraction of the samples, and these."""
@@ -112,7 +122,19 @@ class ArrayData:
             )
         first = [map_structure(lambda a: a[:cut], part) for part in self.parts]
         second = [map_structure(lambda a: a[cut:], part) for part in self.parts]
-        return ArrayData(*first, self.batch_size), ArrayData(*second, self.batch_size)
+        return (
+            ArrayData(first[0], first[1], first[2], self.batch_size),
+            ArrayData(second[0], second[1], second[2], self.batch_size),
+        )
+
+    def weighted(self, class_weight: Mapping[int, float]) -> ArrayData:
+        """The same data, each sample with the weight of its class."""
+        x, y, sample_weight = self.parts
+        if y is None:
+            raise ValueError("class_weight needs the labels: give y.")
+        if sample_weight is not None:
+            raise ValueError("Give class_weight or sample_weight, not both.")
+        return ArrayData(x, y, weights_of_classes(y, class_weight), self.batch_size)
 
     def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
         """One epoch of host (or GPU) arrays, shuffled where a generator is given."""
@@ -141,7 +163,7 @@ class IterableData:
 
     def __init__(self, source: Iterable[Any]):
         self.source = source
-        self.steps = len(source) if hasattr(source, "__len__") else None
+        self.steps = len(source) if isinstance(source, Sized) else None
         self._iterator: Iterator[Any] | None = None
 
     def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
@@ -157,7 +179,8 @@ class IterableData:
                     f"A batch must be x, (x, y) or (x, y, sample_weight), received a tuple of "
                     f"{len(parts)}."
                 )
-            yield tuple(as_arrays(p) for p in (*parts, None, None)[:3])  # type: ignore[misc]
+            x, y, sample_weight = (as_arrays(p) for p in (*parts, None, None)[:3])
+            yield x, y, sample_weight
 
 
 Data = ArrayData | IterableData
@@ -169,8 +192,8 @@ def make_data(
     """The data set of what a user passes to fit, evaluate or predict."""
     if isinstance(x, (ArrayData, IterableData)):
         return x
-    is_array = hasattr(x, "shape") or hasattr(x, "to_numpy") or isinstance(x, (list, tuple, Mapping))
-    if is_array:
+    array_like = hasattr(x, "shape") or hasattr(x, "to_numpy")
+    if array_like or isinstance(x, (list, tuple, Mapping)):
         return ArrayData(x, y, sample_weight, batch_size)
     if x is None:
         raise ValueError("x is None: give arrays, or an iterable of batches.")
@@ -183,6 +206,10 @@ def make_data(
 
 def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
     """The sample weights that class weights mean: y holds labels, or one-hot rows."""
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f"class_weight must be a dict {{label: weight}}, received {class_weight!r}."
+        )
     labels = devices.to_numpy(y) if not isinstance(y, np.ndarray) else y
     if labels.ndim > 1 and labels.shape[-1] > 1:
         labels = labels.argmax(axis=-1)

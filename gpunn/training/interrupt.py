@@ -30,6 +30,8 @@ class InterruptBetweenSteps:
             self.pending = False
             raise KeyboardInterrupt
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type | None, *_: object) -> None:
         if self.outer is not None:
             signal.signal(signal.SIGINT, self.outer)
+        if error is None:
+            self.check()  # one that came after the last step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -14,11 +15,18 @@ from gpunn.backend.random import host_generator
 from gpunn.callbacks import Callback, CallbackList, History, ProgbarLogger
 from gpunn.losses.checks import check_labels
 from gpunn.seeding import next_seed
-from gpunn.training.data import ArrayData, Batch, Data, IterableData, map_structure
+from gpunn.training.data import (
+    ArrayData,
+    Batch,
+    Data,
+    IterableData,
+    map_structure,
+    whole_number,
+)
 from gpunn.training.interrupt import InterruptBetweenSteps
 from gpunn.training.step import Step
 
-_VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
+_VERBOSE = {"auto": 1, "0": 0, "1": 1, "2": 2, "False": 0, "True": 1}
 
 
 class Loop:
@@ -28,27 +36,29 @@ class Loop:
         self,
         model: Any,
         verbose: Any,
-        callbacks: Sequence[Callback] | None,
+        callbacks: Callback | Sequence[Callback] | None,
         epochs: int = 1,
         initial_epoch: int = 0,
     ):
-        if verbose not in _VERBOSE:
+        if str(verbose) not in _VERBOSE:
             raise ValueError(f'verbose must be "auto", 0, 1 or 2, received {verbose!r}.')
-        for callback in callbacks or ():
-            if not isinstance(callback, Callback):
+        given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+        for callback in given:
+            if not isinstance(callback, Callback | None):
                 raise TypeError(
                     f"callbacks must be instances of gpunn.callbacks.Callback, received "
-                    f"{callback!r}."
+                    f"{callback!r}. Write EarlyStopping(), not EarlyStopping."
                 )
         self.model = model
-        self.verbose = _VERBOSE[verbose]
-        self.given = list(callbacks or ())
-        self.epochs, self.initial_epoch = epochs, initial_epoch
+        self.verbose = _VERBOSE[str(verbose)]
+        self.given = [callback for callback in given if callback is not None]
+        self.epochs = whole_number("epochs", epochs, least=0)
+        self.initial_epoch = whole_number("initial_epoch", initial_epoch, least=0)
 
     def _callbacks(self, what: str, steps: int | None, extra: Sequence[Callback]) -> CallbackList:
         logger = [ProgbarLogger(what)] if self.verbose else []
         params = {"epochs": self.epochs, "steps": steps, "verbose": self.verbose}
-        return CallbackList([*extra, *self.given, *logger], self.model, params)
+        return CallbackList([*logger, *self.given, *extra], self.model, params)
 
     # --- fit ---
 
@@ -63,6 +73,7 @@ class Loop:
     ) -> History:
         """Train; returns the history."""
         model = self.model
+        whole_number("validation_freq", validation_freq)
         given = [c for c in self.given if isinstance(c, History)]
         history = given[0] if given else History()
         model.history, model.stop_training = history, False
@@ -80,6 +91,8 @@ class Loop:
                 model.reset_metrics()
                 callbacks.call("on_epoch_begin", epoch)
                 step = self._train_epoch(source, step, callbacks, interrupt)
+                if step is None:
+                    break
                 logs = model.get_metrics_result()
                 if validation is not None and (epoch + 1) % validation_freq == 0:
                     found = self._evaluate(validation, validation_steps, callbacks, interrupt)
@@ -96,35 +109,45 @@ class Loop:
         step: Step | None,
         callbacks: CallbackList,
         interrupt: InterruptBetweenSteps,
-    ) -> Step:
+    ) -> Step | None:
+        """The steps of one epoch; None where the data has run out."""
         before = callbacks.using("on_train_batch_begin", "on_batch_begin")
         after = callbacks.using("on_train_batch_end", "on_batch_end")
+        number = -1
         for number, batch in enumerate(source.epoch()):
             if step is None:
                 step = self.model.make_step(batch[0])
             if isinstance(source.data, IterableData):
                 self.check(step, batch)
             for hook in before:
-                hook(number, logs={})
+                hook(number, {})
             step.train(*batch)
             if after:
                 logs = self.model.get_metrics_result() if callbacks.reads_batch_logs else {}
                 for hook in after:
-                    hook(number, logs=logs)
+                    hook(number, logs)
             interrupt.check()
             if self.model.stop_training:
                 break
-        if step is None:
-            raise ValueError("The data gave no batch. Is the generator used up?")
+        if number < 0:
+            if step is None:
+                raise ValueError("The data gave no batch. Is the generator used up?")
+            warnings.warn(
+                "The data ran out of batches, so training ends before the last epoch. A generator "
+                "can be walked once: let it go on forever and give steps_per_epoch.",
+                stacklevel=4,
+            )
+            return None
         return step
 
     def _checked_step(self, data: Data) -> Step | None:
         """The step, once arrays were checked as a whole; batches of iterables come later."""
         if not isinstance(data, ArrayData):
             return None
-        first = map_structure(lambda a: a[:1], data.parts[0])
-        step = self.model.make_step(first)
+        x, y, sample_weight = (map_structure(lambda a: a[:1], part) for part in data.parts)
+        step = self.model.make_step(x)
         self.check(step, data.parts)
+        step.try_loss(x, y, sample_weight)
         return step
 
     def check(self, step: Step, batch: Batch) -> None:
@@ -174,12 +197,12 @@ class Loop:
                 if isinstance(data, IterableData):
                     self.check(step, batch)
                 for hook in before:
-                    hook(number, logs={})
+                    hook(number, {})
                 step.test(*batch)
                 if after:
                     logs = model.get_metrics_result() if callbacks.reads_batch_logs else {}
                     for hook in after:
-                        hook(number, logs=logs)
+                        hook(number, logs)
                 interrupt.check()
         results = model.get_metrics_result()
         callbacks.call("on_test_end", logs=results)
@@ -199,11 +222,11 @@ class Loop:
             for number, batch in enumerate(islice(data.batches(), steps)):
                 step = step or self.model.make_step(batch[0])
                 for hook in before:
-                    hook(number, logs={})
+                    hook(number, {})
                 found = map_structure(lambda t: devices.to_numpy(t.data), step.predict(batch[0]))
                 outputs.append(found)
                 for hook in after:
-                    hook(number, logs={"outputs": found})
+                    hook(number, {"outputs": found})
                 interrupt.check()
             callbacks.call("on_predict_end")
         return _joined(outputs)
@@ -234,7 +257,7 @@ class _Source:
                 return
 
 
-class _closing:
+class _closing:  # noqa: N801
     """Close what callbacks hold open, also after an error or Ctrl-C."""
 
     def __init__(self, callbacks: CallbackList):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpunn.autodiff.tape import Tape
+from gpunn.autodiff.tape import Tape, no_grad
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable
 from gpunn.backend import devices
@@ -32,7 +32,12 @@ class Step:
         self.variables: Sequence[Variable] = model.trainable_variables
         self.regularized = [v for v in self.variables if v.regularizer is not None]
         self.classes: int | None = None  # outputs of the model, found when labels are checked
+        self._places: list[Array] | None = None  # where the gradients go
         self._seed: Array | None = None
+
+    def is_outdated(self) -> bool:
+        """Whether other weights are trainable now than when the step was made."""
+        return [*map(id, self.variables)] != [*map(id, self.model.trainable_variables)]
 
     def train(self, x: Any, y: Any, sample_weight: Any) -> None:
         """One update of the weights."""
@@ -41,12 +46,13 @@ class Step:
         with Tape() as tape:
             y_pred = model(x, training=True)
             loss = self.loss(y, y_pred, sample_weight)
+        self._count(x, y, y_pred, loss, sample_weight)  # before the update: it may refuse shapes
         if self.variables:
             optimizer = model.optimizer
-            places = optimizer.gradient_buffers(self.variables)
-            found = tape.backward({id(loss): self._one(loss)}, self.variables, into=places)
+            if self._places is None:
+                self._places = optimizer.gradient_buffers(self.variables)
+            found = tape.backward({id(loss): self._one(loss)}, self.variables, self._places)
             optimizer.apply_buffers(self.variables, [g is not None for g in found])
-        self._count(x, y, y_pred, loss, sample_weight)
 
     def test(self, x: Any, y: Any, sample_weight: Any) -> None:
         """Count one batch in the metrics."""
@@ -59,12 +65,18 @@ class Step:
         """The outputs for one batch."""
         return self.model(to_tensors(x), training=False)
 
+    def try_loss(self, x: Any, y: Any, sample_weight: Any) -> None:
+        """Compute the compiled loss and drop it: what does not fit shows here, early."""
+        if self.model.loss is not None:
+            with no_grad():
+                self.model.loss(to_tensors(y), self.predict(x), to_tensors(sample_weight))
+
     def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         """The compiled loss, what layers added, and the regularization of the weights."""
         parts = list(calls.losses)
         if self.model.loss is not None:
             parts.insert(0, self.model.loss(y, y_pred, sample_weight))
-        parts += [v.regularizer(v) for v in self.regularized]  # type: ignore[misc]
+        parts += [v.regularizer(v) for v in self.regularized]
         if not parts:
             raise ValueError(
                 f"Nothing to minimize: model '{self.model.name}' was compiled without a loss, and "

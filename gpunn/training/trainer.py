@@ -14,9 +14,11 @@ from gpunn.callbacks import Callback, History
 from gpunn.errors import GpunnError
 from gpunn.metrics import Mean
 from gpunn.training.compiled import CompiledMetrics, compile_loss
-from gpunn.training.data import ArrayData, as_arrays, make_data, map_structure, weights_of_classes
+from gpunn.training.data import ArrayData, make_data, map_structure
 from gpunn.training.loop import Loop
 from gpunn.training.step import Step, to_tensors
+
+_ALL = 2**31 - 1  # a batch size that no data reaches
 
 
 class NotCompiledError(GpunnError, ValueError):
@@ -131,23 +133,22 @@ class Trainer:
         >>> history = model.fit(x, y, epochs=5, batch_size=128, validation_split=0.1)
         """
         self._need_compiled("fit")
-        if class_weight is not None:
-            if sample_weight is not None:
-                raise ValueError("Give class_weight or sample_weight, not both.")
-            if y is None:
-                raise ValueError("class_weight needs y: with batches, yield sample weights.")
-            sample_weight = weights_of_classes(as_arrays(y), class_weight)
         data = make_data(x, y, sample_weight, batch_size)
         validation = None
         if validation_data is not None:
-            is_tuple = isinstance(validation_data, tuple)
-            parts = (*(validation_data if is_tuple else (validation_data,)), None, None)[:3]
-            validation = make_data(*parts, validation_batch_size or batch_size)
+            given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            parts = dict(zip(("x", "y", "sample_weight"), given, strict=False))
+            validation = make_data(**parts, batch_size=validation_batch_size or batch_size)
         elif validation_split:
             if not isinstance(data, ArrayData):
                 raise ValueError("validation_split needs arrays; give validation_data instead.")
             data, validation = data.split(validation_split)
-            validation.batch_size = validation_batch_size or data.batch_size
+            if validation_batch_size is not None:
+                validation.batch_size = validation_batch_size
+        if class_weight is not None:
+            if not isinstance(data, ArrayData):
+                raise ValueError("class_weight needs arrays: with batches, yield sample weights.")
+            data = data.weighted(class_weight)
         loop = Loop(self, verbose, callbacks, epochs=epochs, initial_epoch=initial_epoch)
         return loop.fit(
             data, validation, shuffle, steps_per_epoch, validation_steps, validation_freq
@@ -191,32 +192,34 @@ class Trainer:
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update; returns the metrics since the last `reset_metrics`."""
+        """One update; returns the loss and metrics of this batch, from before the update."""
         self._need_compiled("train_on_batch")
+        data = ArrayData(x, y, sample_weight, batch_size=_ALL)
         if class_weight is not None:
-            if sample_weight is not None:
-                raise ValueError("Give class_weight or sample_weight, not both.")
-            sample_weight = weights_of_classes(as_arrays(y), class_weight)
-        return self._on_batch("train", x, y, sample_weight, return_dict)
+            data = data.weighted(class_weight)
+        return self._on_batch("train", data, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Count one batch in the metrics and return them."""
+        """The loss and metrics of one batch."""
         self._need_compiled("test_on_batch")
-        return self._on_batch("test", x, y, sample_weight, return_dict)
+        return self._on_batch("test", ArrayData(x, y, sample_weight, batch_size=_ALL), return_dict)
 
-    def _on_batch(self, kind: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
-        batch = next(ArrayData(x, y, sample_weight, batch_size=2**31 - 1).batches())
-        step = self._step or self.make_step(batch[0])
+    def _on_batch(self, kind: str, data: ArrayData, return_dict: bool) -> Any:
+        batch = next(data.batches())
+        step = self._step
+        if step is None or step.is_outdated():
+            step = self.make_step(batch[0])
         Loop(self, 0, None).check(step, batch)
+        self.reset_metrics()
         getattr(step, kind)(*batch)
         results = self.get_metrics_result()
         return results if return_dict else _unwrapped(results)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch as NumPy arrays."""
-        (x, _, _) = next(ArrayData(x, batch_size=2**31 - 1).batches())
+        (x, _, _) = next(ArrayData(x, batch_size=_ALL).batches())
         step = self._step or self.make_step(x)
         return map_structure(lambda t: np.array(devices.to_numpy(t.data)), step.predict(x))
 

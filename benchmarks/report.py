@@ -1,0 +1,135 @@
+"""Tables for the reader, JSON for the record."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("gpunn", "numpy", "cupy-cuda13x", "cupy-cuda12x", "torch", "jax", "jaxlib", "keras")
+
+
+def cpu_name() -> str:
+    """``AMD EPYC 9654 96-Core Processor``"""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def gpu_name() -> str | None:
+    """The first NVIDIA GPU, as its driver names it."""
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.splitlines()[0].strip()
+
+
+def header(threads: int, device: str, quick: bool) -> dict[str, Any]:
+    """When, where and with what."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "hardware": {
+            "cpu": cpu_name(),
+            "logical_cores": os.cpu_count(),
+            "gpu": gpu_name() if device == "gpu" else None,
+        },
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "versions": versions,
+        "threads": threads,
+        "device": device,
+        "quick": quick,
+    }
+
+
+def default_path(result: dict[str, Any]) -> Path:
+    """benchmarks/results/<hardware>-<date>.json"""
+    hardware = result["hardware"]["gpu"] or result["hardware"]["cpu"]
+    slug = re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
+    return RESULTS / f"{slug}-{result['date'][:10]}.json"
+
+
+def write(result: dict[str, Any], path: Path) -> None:
+    """Write the JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def race_table(name: str, result: dict[str, Any], console: Console) -> None:
+    """One workload: ms per step of each side."""
+    table = Table("", title=f"{name}: {result['description']}", title_justify="left")
+    for heading in ("ms/step", "min", "spread", "cores", "gpunn fit / it", "goal"):
+        table.add_column(heading, justify="right")
+    for row in result["rows"]:
+        table.add_row(
+            f"{row['framework']} {row['way']}",
+            f"{row['ms_median']:.3f}",
+            f"{row['ms_min']:.3f}",
+            f"{row['ms_spread'] / row['ms_median']:.0%}",
+            f"{row['cores']:.1f}",
+            _ratio(row["ratio"]),
+            _goal(row["goal"]),
+        )
+    console.print(table)
+    for left_out, reason in result["left_out"].items():
+        console.print(f"left out: {left_out}: {reason}", highlight=False)
+    if not result["losses_agree"]:
+        console.print("[bold red]The losses disagree: the sides did not compute the same.")
+        for row in result["rows"]:
+            console.print(f"  {row['framework']} {row['way']}: {row['losses']}")
+
+
+def import_table(result: dict[str, Any], console: Console) -> None:
+    """Import times."""
+    table = Table("package", title="import: in a fresh process", title_justify="left")
+    for heading in ("seconds", "min", "it / numpy", "goal"):
+        table.add_column(heading, justify="right")
+    for package, row in result.items():
+        seconds, least = row["seconds_median"], row["seconds_min"]
+        table.add_row(
+            package, f"{seconds:.3f}", f"{least:.3f}", _ratio(row["ratio_to_numpy"]),
+            _goal(row["goal"]),
+        )  # fmt: skip
+    console.print(table)
+
+
+def size_table(result: dict[str, Any], console: Console) -> None:
+    """Installed sizes."""
+    table = Table("installation", title="size: on the disk", title_justify="left")
+    for heading in ("MB", "of which its own", "packages"):
+        table.add_column(heading, justify="right")
+    for name, row in result.items():
+        table.add_row(
+            name, f"{row['megabytes']:.0f}", f"{row['own_megabytes']:.1f}",
+            str(row["distributions"]),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
+
+
+def _goal(goal: float | None) -> str:
+    return "" if goal is None else f"≤ {goal:.2f}"

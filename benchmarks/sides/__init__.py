@@ -1,0 +1,41 @@
+"""The sides: one training loop per framework, as its users write it.
+
+A side is made with `(workload, device)` and trains: `train(epochs, shuffle)` returns the seconds
+and the mean loss of each epoch; when it returns, the device has finished. What is in these
+seconds is the same everywhere: a new order (with `shuffle`), gathering each batch's rows, the
+step, and summing the loss. The bare `gpunn step` is the exception: its batches lie ready.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol
+
+from benchmarks.workloads import Workload
+
+Epochs = list[tuple[float, float]]  # seconds, mean loss
+
+
+class Side(Protocol):
+    """One framework's way to train a workload."""
+
+    def __init__(self, workload: Workload, device: str): ...
+
+    def train(self, epochs: int, shuffle: bool) -> Epochs:
+        """Seconds and mean loss of each epoch."""
+
+
+#: The rows of a table: "framework way" -> (module, class).
+SIDES = {
+    "gpunn fit": ("benchmarks.sides.gpunn", "Fit"),
+    "gpunn step": ("benchmarks.sides.gpunn", "BareStep"),
+    "torch loop": ("benchmarks.sides.torch", "Loop"),
+    "jax loop": ("benchmarks.sides.jax", "Loop"),
+    "keras fit": ("benchmarks.sides.keras", "Fit"),
+}
+
+
+def load(row: str) -> Any:
+    """The class of a row; imports its framework."""
+    module, name = SIDES[row]
+    return getattr(import_module(module), name)

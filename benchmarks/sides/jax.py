@@ -1,0 +1,95 @@
+"""JAX: one jitted step, the batch gathered in it, the state donated."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.sides import Epochs
+from benchmarks.workloads import Workload
+
+
+def forward(weights: list, x: Any) -> Any:
+    """The logits."""
+    for i in range(0, len(weights), 2):
+        x = (jax.nn.relu(x) if i else x) @ weights[i] + weights[i + 1]
+    return x
+
+
+def crossentropy(z: Any, y: Any) -> Any:
+    return -jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1).mean()
+
+
+def mse(z: Any, y: Any) -> Any:
+    return jnp.square(z - y).mean()
+
+
+def bce(z: Any, y: Any) -> Any:
+    return (jax.nn.softplus(z) - y * z).mean()
+
+
+def adam(g: Any, m: Any, v: Any, t: Any) -> tuple:
+    """The update of w over -η, and the new slots."""
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    scale = jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+    return scale * m / (jnp.sqrt(v) + 1e-7), m, v
+
+
+def rmsprop(g: Any, m: Any, v: Any, t: Any) -> tuple:
+    """The same; RMSprop has no m."""
+    v = 0.9 * v + 0.1 * g * g
+    return g / (jnp.sqrt(v) + 1e-7), m, v
+
+
+LOSSES = {"crossentropy": crossentropy, "mse": mse, "bce": bce}
+OPTIMIZERS = {"adam": adam, "rmsprop": rmsprop}
+
+
+@partial(jax.jit, static_argnames=("loss", "optimizer", "rate"), donate_argnames="state")
+def step(state: tuple, x: Any, y: Any, rows: Any, loss: Any, optimizer: Any, rate: float) -> tuple:
+    """One update with the given rows of the data; `state`: weights, slots, time, sum of losses."""
+    weights, m, v, t, total = state
+    x, y, t = x[rows], y[rows], t + 1
+    value, gradients = jax.value_and_grad(lambda w: loss(forward(w, x), y))(weights)
+    updates = [optimizer(*parts, t) for parts in zip(gradients, m, v, strict=True)]
+    weights = [w - rate * u for w, (u, _, _) in zip(weights, updates, strict=True)]
+    return weights, [u[1] for u in updates], [u[2] for u in updates], t, total + value
+
+
+class Loop:
+    """A Python loop over the jitted step."""
+
+    def __init__(self, workload: Workload, device: str):
+        jax.config.update("jax_default_device", jax.devices(device)[0])
+        self.batch = workload.batch
+        self.x, self.y = map(jnp.asarray, workload.data())
+        self.step = partial(
+            step,
+            loss=LOSSES[workload.loss],
+            optimizer=OPTIMIZERS[workload.optimizer],
+            rate=workload.learning_rate,
+        )
+        weights = [jnp.array(w) for w in workload.weights()]
+        m, v = ([jnp.zeros_like(w) for w in weights] for _ in range(2))
+        if workload.optimizer == "rmsprop":
+            m = [jnp.zeros(()) for _ in weights]
+        self.state = weights, m, v, jnp.zeros(()), jnp.zeros(())
+        self.rng = np.random.default_rng(3)
+
+    def train(self, epochs: int, shuffle: bool) -> Epochs:
+        return [self._epoch(shuffle) for _ in range(epochs)]
+
+    def _epoch(self, shuffle: bool) -> tuple[float, float]:
+        start, n = time.perf_counter(), len(self.x)
+        order = self.rng.permutation(n) if shuffle else np.arange(n)
+        order = order.astype("int32")
+        self.state = (*self.state[:-1], jnp.zeros(()))
+        for i in range(0, n, self.batch):
+            self.state = self.step(self.state, self.x, self.y, order[i : i + self.batch])
+        mean = float(self.state[-1]) * self.batch / n  # waits for the device
+        return time.perf_counter() - start, mean

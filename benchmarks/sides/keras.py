@@ -1,0 +1,80 @@
+"""Keras: Sequential, compile, fit. gpunn runs the same code, see `make` and `KerasFit`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.sides import Epochs
+from benchmarks.workloads import Workload
+
+
+def make(keras: Any, workload: Workload) -> Any:
+    """The compiled model, with the workload's weights."""
+    *hidden, last = workload.sizes[1:]
+    layers = [keras.layers.Dense(units, activation="relu") for units in hidden]
+    model = keras.Sequential([keras.Input((workload.sizes[0],)), *layers, keras.layers.Dense(last)])
+    losses, optimizers = keras.losses, keras.optimizers
+    loss = {
+        "crossentropy": lambda: losses.SparseCategoricalCrossentropy(from_logits=True),
+        "mse": lambda: losses.MeanSquaredError(),
+        "bce": lambda: losses.BinaryCrossentropy(from_logits=True),
+    }[workload.loss]()
+    optimizer = {
+        "adam": lambda rate: optimizers.Adam(rate),
+        # √(v + 1e-14), for PyTorch's and the textbook's √v + 1e-7
+        "rmsprop": lambda rate: optimizers.RMSprop(rate, epsilon=1e-14),
+    }[workload.optimizer](workload.learning_rate)
+    model.compile(optimizer=optimizer, loss=loss)
+    model.set_weights(workload.weights())
+    return model
+
+
+def stopwatch(keras: Any) -> Any:
+    """A callback with the seconds and the loss of each epoch.
+
+    Reading the loss at the end of an epoch waits for the device.
+    """
+
+    class Stopwatch(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.epochs: Epochs = []
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.epochs.append((time.perf_counter() - self.start, float(logs["loss"])))
+
+    return Stopwatch()
+
+
+class KerasFit:
+    """`model.fit` of Keras or of a package with its interface."""
+
+    def __init__(self, keras: Any, workload: Workload, x: Any, y: Any):
+        self.keras, self.batch, self.x, self.y = keras, workload.batch, x, y
+        self.model = make(keras, workload)
+
+    def train(self, epochs: int, shuffle: bool) -> Epochs:
+        watch = stopwatch(self.keras)
+        self.model.fit(
+            self.x, self.y, batch_size=self.batch, epochs=epochs, shuffle=shuffle, verbose=0,
+            callbacks=[watch],
+        )  # fmt: skip
+        return watch.epochs
+
+
+class Fit(KerasFit):
+    """Keras' own, on its JAX backend."""
+
+    def __init__(self, workload: Workload, device: str):
+        import jax
+        import keras
+
+        jax.config.update("jax_default_device", jax.devices(device)[0])
+        x, y = map(np.asarray, workload.data())
+        super().__init__(keras, workload, x, y)

@@ -1,0 +1,190 @@
+"""The benchmarks run end to end, check themselves, and write what they say they write."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmarks import __main__ as command_line
+from benchmarks import report, startup
+from benchmarks.runner import Row, Worker, environment, losses_agree
+from benchmarks.sides import SIDES
+from benchmarks.workloads import WORKLOADS
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_a_quick_run_writes_every_field(tmp_path):
+    path = tmp_path / "new" / "result.json"
+    done = run("mlp_small", "--quick", "--threads", 1, "--json", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["hardware"]["cpu"] and result["hardware"]["gpu"] is None
+    assert result["date"][:2] == "20" and result["threads"] == 1
+    assert result["device"] == "cpu" and result["quick"] is True
+    assert result["versions"]["numpy"] == np.__version__
+    found = result["workloads"]["mlp_small"]
+    assert found["losses_agree"] is True
+    assert found["rounds"] == 2 and found["steps"] == 12
+    rows = {f"{r['framework']} {r['way']}": r for r in found["rows"]}
+    assert {"gpunn fit", "gpunn step"} <= set(rows)
+    assert set(rows) | set(found["left_out"]) == set(SIDES)
+    for name, row in rows.items():
+        assert len(row["ms"]) == 2 and 0 < row["ms_min"] == min(row["ms"]) <= row["ms_median"]
+        assert row["cores"] > 0
+        assert (row["ratio"] is None) == name.startswith("gpunn")
+        assert name in done.stdout
+    if "torch loop" in rows:
+        assert rows["torch loop"]["goal"] == 0.6
+
+
+def test_sizes_from_the_command_line():
+    done = run("size", "--quick", "--threads", 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "of which its own" in done.stdout and "gpunn" in done.stdout
+    assert "written" not in done.stdout  # quick runs leave no file unless asked
+
+
+def test_import_times(monkeypatch):
+    monkeypatch.setattr(startup, "PACKAGES", ("numpy", "gpunn", "no_such_package"))
+    told = []
+    found = startup.import_times(2, told.append)
+    assert list(found) == ["numpy", "gpunn"] and len(told) == 3  # the first round warms up
+    assert found["numpy"]["ratio_to_numpy"] == 1 and found["numpy"]["goal"] is None
+    assert found["gpunn"]["ratio_to_numpy"] > 1 and found["gpunn"]["goal"] == 2
+    assert len(found["gpunn"]["seconds"]) == 2
+    assert 0 < found["gpunn"]["seconds_min"] <= found["gpunn"]["seconds_median"]
+    console = Console(record=True, width=80, file=io.StringIO())
+    report.import_table(found, console)
+    assert "it / numpy" in console.export_text()
+
+
+def test_sizes_count_dependencies():
+    gpunn = startup.sizes()["gpunn"]
+    assert {"gpunn", "numpy", "rich", "pygments"} <= set(gpunn["parts"])  # rich requires pygments
+    assert gpunn["distributions"] == len(gpunn["parts"])
+    source = sum(p.stat().st_size for p in (ROOT / "gpunn").rglob("*.py")) / 1e6
+    assert source <= gpunn["own_megabytes"] < 20
+    assert gpunn["megabytes"] == pytest.approx(sum(gpunn["parts"].values()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mpl"], "unknown benchmark 'mpl'; there are mlp, mlp_small, multi_hot, import, size"),
+        (["--threads", "0"], "--threads must be at least 1, received 0"),
+        (["--rounds", "1"], "--rounds must be at least 2, received 1"),
+        (["--device", "tpu"], "invalid choice: 'tpu'"),
+    ],
+)
+def test_wrong_arguments(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command_line.parse(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_all_benchmarks_by_default():
+    assert command_line.parse([]).names == ["mlp", "mlp_small", "multi_hot", "import", "size"]
+
+
+def test_an_unavailable_side_says_why(monkeypatch):
+    monkeypatch.setenv("GPUNN_BACKEND", "numpy")
+    worker = Worker("gpunn fit", WORKLOADS["mlp_small"].quick(), "gpu:99")
+    try:
+        answer = worker.receive()
+    finally:
+        worker.stop()
+    assert answer.startswith("DeviceError: ")
+
+
+def test_a_side_that_dies_is_reported():
+    worker = Worker("gpunn fit", WORKLOADS["mlp_small"].quick(), "cpu")
+    worker.process.kill()
+    with pytest.raises(RuntimeError, match=r"gpunn fit: its process died \(exit status -?\d+\)"):
+        worker.ask("check")
+
+
+@pytest.mark.parametrize(
+    ("losses", "agree"),
+    [
+        ([[1.0, 0.5], [1.01, 0.505]], True),
+        ([[1.0, 0.5], [1.0, 0.6]], False),  # another path
+        ([[1.0, 1.1], [1.0, 1.1]], False),  # nothing learned
+        ([[1.0, 0.5], [float("nan"), 0.5]], False),
+    ],
+)
+def test_losses_agree(losses, agree):
+    rows = [Row(f"side {i}", values) for i, values in enumerate(losses)]
+    assert losses_agree(rows) is agree
+
+
+@pytest.mark.parametrize(
+    ("left_out", "agree", "sound"),
+    [
+        ({}, True, True),
+        ({"jax loop": "not installed"}, True, True),
+        ({"gpunn step": "ValueError: ..."}, True, False),  # a bug of gpunn must not pass unseen
+        ({}, False, False),
+    ],
+)
+def test_a_race_without_gpunn_is_not_sound(left_out, agree, sound):
+    assert command_line.sound({"left_out": left_out, "losses_agree": agree}) is sound
+
+
+def test_a_ratio_is_of_the_same_round():
+    ours, theirs = Row("gpunn fit", [1, 0]), Row("torch loop", [1, 0])
+    ours.ms, theirs.ms = [1.0, 10.0, 1.0], [2.0, 20.0, 1.0]
+    ours.cores = theirs.cores = [1.0, 1.0, 1.0]
+    found = theirs.summary(ours, 0.6)
+    assert found["ratio"] == 0.5 and found["goal"] == 0.6  # of 1/2, 10/20, 1/1
+    assert found["ms_median"] == 2.0 and found["ms_min"] == 1.0
+    assert ours.summary(ours, None)["ratio"] is None
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_data_and_weights_fit_the_workload(name):
+    workload = WORKLOADS[name].quick()
+    x, y = workload.data()
+    assert x.shape == (workload.steps * workload.batch, workload.sizes[0]) and x.dtype == "float32"
+    if workload.loss == "crossentropy":
+        assert y.shape == (len(x),) and set(np.unique(y)) == set(range(workload.sizes[-1]))
+    else:
+        assert y.shape == (len(x), 1) and y.dtype == "float32" and y.std() > 0.1
+    if workload.ones:
+        ones = (x == 1).sum(axis=1)
+        assert ((x == 0) | (x == 1)).all() and 0.9 * workload.ones < ones.mean() <= workload.ones
+    shapes = [w.shape for w in workload.weights()]
+    kernels = list(zip(workload.sizes, workload.sizes[1:]))
+    assert shapes[::2] == kernels and shapes[1::2] == [(m,) for _, m in kernels]
+
+
+def test_the_environment_sets_threads_and_device():
+    one, gpu = environment(1, "cpu"), environment(4, "gpu")
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"):
+        assert one[name] == "1" and gpu[name] == "4"
+    assert "eigen=false" in one["XLA_FLAGS"] and "eigen=false" not in gpu["XLA_FLAGS"]
+    assert one["GPUNN_BACKEND"] == "numpy" and gpu["GPUNN_BACKEND"] == "cupy"
+
+
+def test_the_default_path_names_hardware_and_date():
+    result = report.header(1, "cpu", True)
+    result["hardware"] = {"cpu": "AMD EPYC (TM) 9654", "gpu": None}
+    path = report.default_path({**result, "date": "2026-01-02T03:04:05+00:00"})
+    assert path == ROOT / "benchmarks" / "results" / "amd-epyc-tm-9654-2026-01-02.json"
+    result["hardware"]["gpu"] = "NVIDIA H200"
+    assert report.default_path(result).name.startswith("nvidia-h200-")
+
+
+def test_the_cpu_has_a_name():
+    assert report.cpu_name()

@@ -1,0 +1,245 @@
+"""What all optimizers share: missing gradients, shared variables, learning rates, errors."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import gpunn
+from gpunn import layers, optimizers
+from gpunn.errors import ShapeError
+from gpunn.optimizers import schedules
+
+METHODS = ["SGD", "RMSprop", "Adagrad", "Adam", "AdamW"]
+
+
+def ones(v):
+    return np.ones(v.shape, v.dtype)
+
+
+def two():
+    return gpunn.Variable([1.0, 2.0], name="a"), gpunn.Variable([[3.0]], name="b")
+
+
+# --- gradients that are missing or wrong ---
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_missing_gradient_warns_once_and_leaves_the_variable(name):
+    a, b = two()
+    optimizer = getattr(optimizers, name)(0.1, weight_decay=0.1)
+    with pytest.warns(UserWarning, match=r"Gradients do not exist for variables \['b'\]"):
+        optimizer.apply_gradients([(ones(a), a), (None, b)])
+    assert b.numpy() == 3 and (a.numpy() < [1, 2]).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.apply_gradients([(ones(a), a), (None, b)])
+    optimizer.apply_gradients([(ones(a), a), (ones(b), b)])
+    assert b.numpy() < 3
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_gradient_at_all_raises_and_counts_nothing(name):
+    a, b = two()
+    optimizer = getattr(optimizers, name)(0.1)
+    with pytest.raises(ValueError, match="No gradients provided for any variable"):
+        optimizer.apply_gradients([(None, a), (None, b)])
+    assert int(optimizer.iterations) == 0
+    np.testing.assert_array_equal(a.numpy(), [1, 2])
+
+
+def test_wrong_gradients():
+    a, b = two()
+    optimizer = optimizers.SGD(0.1)
+    with pytest.raises(
+        ShapeError, match=r"gradient of 'b' has shape \(2,\), the variable \(1, 1\)"
+    ):
+        optimizer.apply_gradients([(ones(a), a), (np.ones(2), b)])
+    with pytest.raises(ValueError, match="received 1 gradients for 2 variables"):
+        optimizer.apply([ones(a)], [a, b])
+    np.testing.assert_array_equal(a.numpy(), [1, 2])
+    assert int(optimizer.iterations) == 0
+
+
+# --- which variables ---
+
+
+def test_variables_of_another_model():
+    a, b = two()
+    optimizer = optimizers.Adam(0.1)
+    optimizer.apply_gradients([(ones(a), a)])
+    with pytest.raises(ValueError, match=r"does not know 'b'.*compile\(\) again"):
+        optimizer.apply_gradients([(ones(b), b)])
+    assert int(optimizer.iterations) == 1
+
+
+def test_one_optimizer_for_two_models_built_on_both():
+    m, n = (gpunn.Sequential([layers.Input((2,)), layers.Dense(1)]) for _ in range(2))
+    optimizer = optimizers.SGD(0.5)
+    optimizer.build(m.trainable_variables + n.trainable_variables)
+    before = n.get_weights()
+    optimizer.apply_gradients([(ones(v), v) for v in m.trainable_variables])
+    np.testing.assert_array_equal(n.get_weights()[0], before[0])
+    optimizer.apply_gradients([(ones(v), v) for v in n.trainable_variables])
+    np.testing.assert_allclose(n.get_weights()[0], before[0] - 0.5, rtol=1e-6)
+
+
+def test_two_optimizers_take_turns_on_the_same_variables():
+    """Each has its own flat buffer; the values move with the variable."""
+    a = gpunn.Variable([1.0, 2.0])
+    b = gpunn.Variable([5.0])
+    first, second = optimizers.SGD(0.1), optimizers.SGD(0.01)
+    for _ in range(3):
+        first.apply_gradients([(ones(a), a), (ones(b), b)])
+        second.apply_gradients([(ones(a), a)])
+    np.testing.assert_allclose(a.numpy(), [1 - 0.33, 2 - 0.33], rtol=1e-6)
+    np.testing.assert_allclose(b.numpy(), [4.7], rtol=1e-6)
+
+
+def test_assigned_values_are_those_the_next_update_starts_from():
+    a, b = two()
+    optimizer = optimizers.SGD(1.0)
+    optimizer.apply_gradients([(ones(a), a), (ones(b), b)])
+    a.assign([10, 20])
+    optimizer.apply_gradients([(ones(a), a), (ones(b), b)])
+    np.testing.assert_array_equal(a.numpy(), [9, 19])
+    np.testing.assert_array_equal(b.numpy(), [[1]])
+
+
+def test_a_part_of_the_variables_in_any_order():
+    vs = [gpunn.Variable(np.zeros(n, "float32")) for n in (3, 40, 1, 7)]
+    optimizer = optimizers.SGD(1.0)
+    optimizer.apply_gradients([(ones(v), v) for v in vs])
+    optimizer.apply_gradients([(ones(v), v) for v in (vs[3], vs[1])])
+    assert [float(v.numpy()[0]) for v in vs] == [-1, -2, -1, -2]
+
+
+def test_slots_start_and_stay_zero_between_the_variables():
+    """The gaps that align the flat buffers never change."""
+    vs = [gpunn.Variable(np.ones(n, "float32")) for n in (3, 5)]
+    optimizer = optimizers.Adam(0.1, weight_decay=0.1)
+    for _ in range(3):
+        optimizer.apply_gradients([(ones(v), v) for v in vs])
+    (group,) = optimizer._groups
+    gap = np.ones(group.size, bool)
+    for start, end in group.bounds:
+        gap[start:end] = False
+    assert gap.any()
+    for flat in (group.weights, group.gradients, *(s[0] for s in optimizer._slots.values())):
+        assert not flat[gap].any()
+
+
+def test_constraints_hold_after_each_update():
+    w = gpunn.Variable(np.ones((3, 2), "float32"))
+    w.constraint = gpunn.constraints.NonNeg()
+    optimizers.SGD(5.0).apply_gradients([(np.array([[1, -1]] * 3, "float32"), w)])
+    np.testing.assert_array_equal(w.numpy(), [[0, 6]] * 3)
+
+
+# --- learning rate ---
+
+
+def test_learning_rate_can_be_set_between_updates():
+    a, _ = two()
+    optimizer = optimizers.SGD(0.1)
+    optimizer.apply_gradients([(ones(a), a)])
+    optimizer.learning_rate = 1.0
+    optimizer.apply_gradients([(ones(a), a)])
+    np.testing.assert_allclose(a.numpy(), [-0.1, 0.9], rtol=1e-5)
+    optimizer.learning_rate.assign(0.0)
+    optimizer.apply_gradients([(ones(a), a)])
+    np.testing.assert_allclose(a.numpy(), [-0.1, 0.9], rtol=1e-5)
+    assert optimizer.get_config()["learning_rate"] == 0.0
+
+
+def test_learning_rate_of_a_function_is_asked_at_each_update():
+    rates = iter([1.0, 0.5, 0.25, 0.125])
+    a, _ = two()
+    optimizer = optimizers.SGD(lambda: next(rates))
+    optimizer.apply_gradients([(ones(a), a)])
+    first = float(optimizer._learning_rate)
+    optimizer.apply_gradients([(ones(a), a)])
+    assert float(optimizer._learning_rate) < first
+
+
+def test_a_schedule_of_ones_own():
+    class Halves(schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.5**step
+
+    a, _ = two()
+    optimizer = optimizers.SGD(Halves())
+    for _ in range(3):
+        optimizer.apply_gradients([(ones(a), a)])
+    np.testing.assert_allclose(a.numpy(), [1 - 1.75, 2 - 1.75])
+
+
+def test_schedule_errors_and_configs():
+    with pytest.raises(ValueError, match="2 boundaries need 3 values, received 2"):
+        schedules.PiecewiseConstantDecay([1, 2], [0.1, 0.2])
+    with pytest.raises(NotImplementedError, match=r"override __call__\(step\)"):
+        schedules.LearningRateSchedule()(0)
+    with pytest.raises(ValueError, match="Did you mean 'cosine_decay'"):
+        schedules.deserialize({"class_name": "CosinDecay", "config": {}})
+    schedule = schedules.CosineDecay(0.1, 10, 0.2, warmup_target=0.3, warmup_steps=4)
+    again = schedules.deserialize(schedules.serialize(schedule))
+    assert [again(i) for i in range(20)] == [schedule(i) for i in range(20)]
+
+
+# --- by name, errors ---
+
+
+@pytest.mark.parametrize(
+    "name", ["sgd", "SGD", "rmsprop", "RMSprop", "adam", "adamw", "AdamW", "adagrad"]
+)
+def test_get_by_name(name):
+    assert type(optimizers.get(name)).__name__.lower() == name.lower()
+
+
+def test_get_by_class_config_and_instance():
+    assert isinstance(optimizers.get(optimizers.Adam), optimizers.Adam)
+    given = optimizers.SGD(0.3, momentum=0.5)
+    assert optimizers.get(given) is given
+    again = optimizers.deserialize(optimizers.serialize(given))
+    assert again.get_config() == given.get_config()
+
+
+def test_names_are_unique_snake_case():
+    gpunn.utils.clear_session()
+    assert [optimizers.AdamW().name, optimizers.AdamW().name] == ["adam_w", "adam_w_1"]
+    assert optimizers.SGD(name="mine").iterations.path == "mine/iteration"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: optimizers.get("adan"), "Did you mean 'adam'"),
+        (lambda: optimizers.get(3), "Cannot interpret 3"),
+        (lambda: optimizers.get(None), "Cannot interpret None"),
+        (lambda: optimizers.SGD("fast"), "learning_rate must be a number, .*received 'fast'"),
+        (lambda: optimizers.SGD(None), "learning_rate must be a number"),
+        (lambda: optimizers.SGD(-1), "must not be negative, received -1.0"),
+        (lambda: optimizers.SGD(float("nan")), "must not be negative, received nan"),
+        (lambda: optimizers.SGD(momentum=1.5), r"momentum must lie in \[0, 1\], received 1.5"),
+        (lambda: optimizers.Adam(clipnorm=0), "clipnorm must be positive"),
+        (lambda: optimizers.Adam(clipnorm=1, clipvalue=1), "At most one of clipnorm"),
+        (lambda: optimizers.Adam(clipnorm=1, global_clipnorm=1), "At most one of clipnorm"),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_exclusions_come_before_the_first_update():
+    a, _ = two()
+    optimizer = optimizers.SGD(0.1)
+    optimizer.apply_gradients([(ones(a), a)])
+    with pytest.raises(ValueError, match="before the first update"):
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+
+
+def test_a_method_of_ones_own_must_say_how_it_updates():
+    a, _ = two()
+    with pytest.raises(NotImplementedError, match=r"must override update\(\)"):
+        optimizers.Optimizer(0.1).apply_gradients([(ones(a), a)])

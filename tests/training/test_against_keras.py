@@ -1,0 +1,256 @@
+"""Whole models against Keras: the same initial weights and batches, the same losses afterwards."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import numpy as np
+import pytest
+
+import gpunn
+
+keras = pytest.importorskip("keras")
+
+RNG = np.random.default_rng(5)
+N = 67  # the last batch of 10 is ragged
+X = RNG.standard_normal((N, 6)).astype("float32")
+LABELS = RNG.integers(0, 3, N)
+TARGETS = {
+    "mse": (RNG.standard_normal((N, 3)).astype("float32"), None, 3, ["mae", "mse"]),
+    "mae": (RNG.standard_normal((N, 3)).astype("float32"), None, 3, ["mse"]),
+    "binary_crossentropy": (RNG.integers(0, 2, N), "sigmoid", 1, ["accuracy", "mae"]),
+    "categorical_crossentropy": (np.eye(3)[LABELS], "softmax", 3, ["accuracy"]),
+    "sparse_categorical_crossentropy": (LABELS, "softmax", 3, ["acc"]),
+}
+OPTIMIZERS = {
+    "sgd": lambda k: k.optimizers.SGD(0.05),
+    "momentum": lambda k: k.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+    "rmsprop": lambda k: k.optimizers.RMSprop(0.01, centered=True),
+    "adagrad": lambda k: k.optimizers.Adagrad(0.05),
+    "adam": lambda k: k.optimizers.Adam(0.01),
+    "adamw": lambda k: k.optimizers.AdamW(0.01, weight_decay=0.05, global_clipnorm=1.0),
+}
+BATCH = 10
+
+
+def build(k, loss, hidden=None):
+    _, activation, units, _ = TARGETS[loss]
+    options = hidden or {"activation": "relu"}
+    return k.Sequential(
+        [k.Input((6,)), k.layers.Dense(8, **options), k.layers.Dense(units, activation=activation)]
+    )
+
+
+def pair(loss="mse", optimizer="sgd", metrics=None, hidden=None, **options):
+    """Both models compiled, with equal weights."""
+    ours, theirs = build(gpunn, loss, hidden), build(keras, loss, hidden)
+    ours.set_weights(theirs.get_weights())
+    metrics = TARGETS[loss][3] if metrics is None else metrics
+    for k, model in ((gpunn, ours), (keras, theirs)):
+        extra = {"run_eagerly": True} if k is keras else {}  # no compile time
+        model.compile(OPTIMIZERS[optimizer](k), loss, metrics=list(metrics), **options, **extra)
+    return ours, theirs
+
+
+def agree(ours, theirs, found=None, expected=None, rtol=1e-4):
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5)
+    if found is not None:
+        assert set(found) == set(expected)  # with jax, Keras sorts them by name
+        for key, values in expected.items():
+            np.testing.assert_allclose(found[key], values, rtol=rtol, atol=1e-5, err_msg=key)
+
+
+def fit_both(ours, theirs, y, x=X, **options):
+    options = {"batch_size": BATCH, "epochs": 3, "shuffle": False, "verbose": 0, **options}
+    histories = [model.fit(x, y, **options) for model in (ours, theirs)]
+    agree(ours, theirs, histories[0].history, histories[1].history)
+    assert histories[0].epoch == histories[1].epoch
+    return histories[0].history
+
+
+@pytest.mark.parametrize(
+    ("loss", "optimizer"),
+    [
+        *[("mse", name) for name in OPTIMIZERS],
+        ("mae", "sgd"), ("mae", "adam"),
+        ("binary_crossentropy", "sgd"), ("binary_crossentropy", "rmsprop"),
+        ("categorical_crossentropy", "momentum"), ("categorical_crossentropy", "adam"),
+        ("sparse_categorical_crossentropy", "adagrad"), ("sparse_categorical_crossentropy", "adamw"),
+    ],
+)
+def test_twenty_one_steps(loss, optimizer):
+    ours, theirs = pair(loss, optimizer)
+    history = fit_both(ours, theirs, TARGETS[loss][0])
+    assert set(history) == {"loss", *TARGETS[loss][3]}
+
+
+Y = TARGETS["mse"][0]
+W = RNG.uniform(0, 2, N).astype("float32")
+VALIDATION = (X[:23] + 0.1, Y[:23], W[:23])
+FITS = {
+    "sample_weight": {"sample_weight": W},
+    "validation_split": {"validation_split": 0.3},
+    "validation_split_weighted": {"validation_split": 0.3, "sample_weight": W},
+    "validation_data": {"validation_data": VALIDATION[:2]},
+    "validation_data_weighted": {"validation_data": VALIDATION, "validation_batch_size": 7},
+    "validation_freq": {"validation_data": VALIDATION, "validation_freq": 2, "epochs": 5},
+    "initial_epoch": {"initial_epoch": 2, "epochs": 4},
+    "one_batch": {"batch_size": 500},
+    "default_batch": {"batch_size": None},
+    "steps": {"batch_size": BATCH, "steps_per_epoch": 7},
+    "validation_steps": {"validation_data": VALIDATION, "validation_steps": 1},
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_fit_options(name):
+    ours, theirs = pair(weighted_metrics=["mse"])
+    fit_both(ours, theirs, Y, **FITS[name])
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
+@pytest.mark.parametrize("split", [0.0, 0.3])
+def test_class_weight(loss, split):
+    """It weighs the training loss and weighted metrics, not the validation."""
+    ours, theirs = pair(loss, metrics=["accuracy"], weighted_metrics=["accuracy"])
+    weights = {0: 0.5, 2: 3.0}
+    fit_both(ours, theirs, TARGETS[loss][0], class_weight=weights, validation_split=split)
+    batch = X[:9], TARGETS[loss][0][:9]
+    for model in (ours, theirs):
+        model.reset_metrics()
+    found = ours.train_on_batch(*batch, class_weight=weights, return_dict=True)
+    expected = theirs.train_on_batch(*batch, class_weight=weights, return_dict=True)
+    agree(ours, theirs, found, expected)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"kernel_regularizer": "l2", "bias_regularizer": "l1"},
+        {"activity_regularizer": "l2", "activation": "tanh"},
+        {"kernel_constraint": "max_norm", "bias_constraint": "non_neg"},
+        {"kernel_constraint": "unit_norm", "use_bias": False},
+    ],
+)
+def test_regularizers_and_constraints(hidden):
+    ours, theirs = pair("mse", "momentum", hidden=hidden)
+    fit_both(ours, theirs, Y, validation_split=0.3, sample_weight=W)
+
+
+def batches(endless=True):
+    while True:
+        for start in range(0, 60, BATCH):
+            yield X[start : start + BATCH], Y[start : start + BATCH]
+        if not endless:
+            return
+
+
+def test_generators():
+    ours, theirs = pair(optimizer="adam")
+    found, expected = (
+        m.fit(batches(), epochs=3, steps_per_epoch=4, verbose=0, shuffle=False)
+        for m in (ours, theirs)
+    )
+    agree(ours, theirs, found.history, expected.history)
+    a, b = (m.evaluate(batches(False), verbose=0) for m in (ours, theirs))
+    np.testing.assert_allclose(a, b, rtol=1e-4)
+    a, b = (m.predict(batches(), steps=3, verbose=0) for m in (ours, theirs))
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert a.shape == (30, 3)
+
+
+def test_frozen_layers_do_not_change():
+    ours, theirs = pair(optimizer="adam")
+    for k, model in ((gpunn, ours), (keras, theirs)):
+        model.layers[0].trainable = False
+        model.compile(OPTIMIZERS["adam"](k), "mse", metrics=["mae"])
+    before = ours.get_weights()
+    fit_both(ours, theirs, Y)
+    for i in (0, 1):
+        np.testing.assert_array_equal(ours.get_weights()[i], before[i])
+    assert not np.array_equal(ours.get_weights()[2], before[2])
+
+
+@pytest.mark.parametrize("metrics", [[], ["mae"], ["mae", "mse"]])
+def test_types_of_the_results(metrics):
+    """A number with the loss alone, a list with metrics, a dict when asked for one."""
+    ours, theirs = pair(metrics=metrics)
+    calls = {
+        "evaluate": {"verbose": 0},
+        "train_on_batch": {},
+        "test_on_batch": {},
+    }
+    for method, options in calls.items():
+        for extra in ({}, {"return_dict": True}, {"sample_weight": W}):
+            for model in (ours, theirs):
+                model.reset_metrics()
+            found, expected = (getattr(m, method)(X, Y, **options, **extra) for m in (ours, theirs))
+            if isinstance(expected, dict):
+                assert set(found) == set(expected)
+                assert all(type(v) is float for v in found.values())
+                found = [found[key] for key in expected]
+                expected = list(expected.values())
+            assert isinstance(found, list) == isinstance(expected, (list, tuple))
+            np.testing.assert_allclose(found, expected, rtol=1e-4)
+    for method in ("predict", "predict_on_batch"):
+        options = {"verbose": 0} if method == "predict" else {}
+        found, expected = (getattr(m, method)(X, **options) for m in (ours, theirs))
+        assert type(found) is np.ndarray and found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_train_on_batch_counts_each_batch_alone():
+    ours, theirs = pair(optimizer="adam")
+    for step in range(3):
+        rows = slice(step * BATCH, (step + 1) * BATCH)
+        found = ours.train_on_batch(X[rows], Y[rows], return_dict=True)
+        expected = theirs.train_on_batch(X[rows], Y[rows], return_dict=True)
+        agree(ours, theirs, found, expected)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"metrics": ["mae"], "weighted_metrics": ["mae"]},
+        {"metrics": ["mae"], "weighted_metrics": ["mse"]},
+        {"metrics": [], "weighted_metrics": ["mean_absolute_error"]},
+    ],
+)
+def test_weighted_metrics_and_their_names(given):
+    ours, theirs = pair(**given)
+    fit_both(ours, theirs, Y, sample_weight=W, validation_data=VALIDATION)
+
+
+def test_metric_objects_functions_and_names():
+    def mean_gap(y_true, y_pred):
+        return abs(y_true - y_pred)
+
+    found = []
+    for k in (gpunn, keras):
+        model = build(k, "mse")
+        if found:
+            model.set_weights(weights)  # noqa: F821
+        weights = model.get_weights()  # noqa: F841
+        model.compile(
+            "sgd", k.losses.MeanSquaredError(),
+            metrics=[k.metrics.MeanAbsoluteError(name="gap"), mean_gap, "mse"],
+        )  # fmt: skip
+        found.append(model.fit(X, Y, epochs=2, shuffle=False, verbose=0).history)
+    assert set(found[0]) == set(found[1])
+    for key, values in found[1].items():
+        np.testing.assert_allclose(found[0][key], values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(N,), (N, 1)])
+@pytest.mark.parametrize("loss", ["mse", "binary_crossentropy"])
+def test_targets_with_and_without_the_last_axis(shape, loss):
+    y = RNG.integers(0, 2, N).reshape(shape)
+    results = []
+    for k in (gpunn, keras):
+        model = k.Sequential([k.Input((6,)), k.layers.Dense(1, "sigmoid")])
+        model.set_weights([np.linspace(-1, 1, 6, dtype="float32")[:, None], np.zeros(1, "float32")])
+        model.compile("sgd", loss, metrics=["accuracy"])
+        results.append(model.fit(X, y, epochs=2, shuffle=False, verbose=0).history)
+    for key, values in results[1].items():
+        np.testing.assert_allclose(results[0][key], values, rtol=1e-4)
