@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -20,11 +21,13 @@ _IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_coun
 def import_times(rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """Import time in fresh processes, in turns; Keras with its JAX backend."""
     seconds: dict[str, list[float]] = {p: [] for p in PACKAGES if importlib.util.find_spec(p)}
+    # pip compiles what it installs; a checkout may be told not to, and would be compiled each time
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     for number in range(rounds + 1):
         tell(f"import: round {number + 1} of {rounds + 1}")
         for package, found in seconds.items():
             code = [sys.executable, "-c", _IMPORT.format(package)]
-            done = subprocess.run(code, capture_output=True, text=True, check=True)
+            done = subprocess.run(code, capture_output=True, text=True, check=True, env=environment)
             found.append(float(done.stdout.split()[-1]))
     measured = {package: found[1:] for package, found in seconds.items()}  # the first fills caches
     base = measured["numpy"]

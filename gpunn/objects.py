@@ -58,8 +58,8 @@ def lookup(kind: str, identifier: Any, table: Mapping[str, Any]) -> Any:
         return None
     if isinstance(identifier, Mapping):
         name, config = identifier.get("class_name"), identifier.get("config", {})
-        found = _named(kind, name, table)
-        return found.from_config(config) if inspect.isclass(found) else found
+        named: Any = _named(kind, name, table)
+        return named.from_config(config) if hasattr(named, "from_config") else named
     if isinstance(identifier, str):
         found = _named(kind, identifier, table)
     elif callable(identifier):

@@ -18,6 +18,7 @@ from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.backend import devices
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into, fill
 from gpunn.errors import DTypeError, GradientError, ShapeError
 
 
@@ -160,7 +161,7 @@ def _settle(found: list[Array | None], into: Sequence[Array]) -> list[Array | No
     """Copy the gradients that were not written to their place."""
     for i, (gradient, place) in enumerate(zip(found, into, strict=True)):
         if gradient is not None and gradient is not place:
-            place[...] = gradient
+            copy_into(gradient, place)
             found[i] = place
     return found
 
@@ -221,7 +222,7 @@ class GradientTape(Tape):
         wanted = [sources] if single else list(sources)
         dy = devices.empty_like(target.data)
         if output_gradients is None:
-            dy.fill(1)
+            fill(dy, value=1)
         elif tuple(output_gradients.shape) != target.shape:
             raise ShapeError(
                 f"gradient: output_gradients has shape {tuple(output_gradients.shape)}, "

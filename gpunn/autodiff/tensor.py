@@ -8,6 +8,7 @@ import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype, dtype_name
 from gpunn.backend import devices
+from gpunn.backend.kernel import listeners
 from gpunn.backend.protocol import Array, Shape
 from gpunn.errors import DTypeError
 
@@ -71,6 +72,7 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """The values on the host; on the CPU a read-only view, on a GPU a copy."""
+        note_host_read()
         array = devices.to_numpy(self.data)
         if array is self.data:
             array = array.view()
@@ -128,6 +130,12 @@ class Tensor:
         )
 
 
+def note_host_read() -> None:
+    """Tell a recorder that what comes next may depend on a value."""
+    if listeners.recorder is not None:
+        listeners.recorder.host_read()
+
+
 def asarray(value: Any, dtype: Any = None, like: Array | None = None) -> Array:
     """The array of a tensor, NumPy or CuPy array, sequence or number.
 
@@ -142,6 +150,7 @@ def asarray(value: Any, dtype: Any = None, like: Array | None = None) -> Array:
         value = value.detach()
         value = value.cpu().numpy() if backend is devices.cpu else value
     if isinstance(value, (list, tuple)) and any(isinstance(v, Tensor) for v in value):
+        note_host_read()
         value = [devices.to_numpy(v.data) if isinstance(v, Tensor) else v for v in value]
     if dtype is None and not hasattr(value, "dtype"):
         dtype = _python_dtype(value)

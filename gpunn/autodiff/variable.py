@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype, is_float
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor, asarray, note_host_read
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array, Shape
+from gpunn.backend.transfer import copy_into
 from gpunn.errors import ShapeError
 from gpunn.naming import unique_name
 
@@ -33,6 +34,13 @@ def name_scope(name: str) -> Iterator[None]:
         yield
     finally:
         _scope.names = outer
+
+
+class _Rebinds:
+    count = 0  # how often a variable has moved to other memory: recordings hold the arrays
+
+
+rebinds = _Rebinds()
 
 
 class Variable(Tensor):
@@ -91,6 +99,7 @@ class Variable(Tensor):
 
     def numpy(self) -> np.ndarray:
         """A copy of the values: unlike a tensor's, they change later."""
+        note_host_read()
         return np.array(devices.to_numpy(self.data))
 
     @property
@@ -106,23 +115,22 @@ class Variable(Tensor):
                 f"{self.path}: cannot assign values of shape {array.shape} to a variable of shape "
                 f"{self.data.shape}. They must agree."
             )
-        self.data[...] = array
+        copy_into(array, self.data)
         return self
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the values, in place."""
-        self.data += asarray(value, dtype=self.data.dtype, like=self.data)
-        return self
+        return self.assign(self + asarray(value, self.data.dtype, self.data))
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the values, in place."""
-        self.data -= asarray(value, dtype=self.data.dtype, like=self.data)
-        return self
+        return self.assign(self - asarray(value, self.data.dtype, self.data))
 
     def rebind(self, array: Array) -> None:
         """Keep the values in `array` from now on (a view of a flat buffer)."""
-        array[...] = self.data
+        copy_into(self.data, array)
         self.data = array
+        rebinds.count += 1
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path} shape={self.shape} dtype={self.dtype} {self.device}>"

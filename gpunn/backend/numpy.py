@@ -24,13 +24,15 @@ class BufferPool:
     smallest = 1 << 16  # bytes; below this malloc is as fast
     limit = 1 << 30  # bytes kept on the shelves at most
 
-    def __init__(self) -> None:
+    def __init__(self, smallest: int | None = None) -> None:
+        if smallest is not None:
+            self.smallest = smallest
         self.shelves: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self.used = self.cached = self.peak = 0
 
     def lend(self, shape: Shape, dtype: np.dtype, nbytes: int) -> np.ndarray:
         """An uninitialised array of `nbytes` bytes on a pooled block."""
-        step = 1 << max(12, nbytes.bit_length() - 4)  # at most 1/8 of a block is slack
+        step = 1 << max(6, nbytes.bit_length() - 4)  # at most 1/8 of a block is slack
         size = -(-nbytes // step) * step
         try:
             memory = self.shelves[size].pop()
@@ -73,6 +75,14 @@ class _Block(np.ndarray):
             self.pool.take_back(self.base)
 
 
+def on_loan(array: np.ndarray) -> np.ndarray | None:
+    """The pool's memory below an array, None if it is not from a pool."""
+    base = array
+    while base is not None and type(base) is not _Block:
+        base = base.base if isinstance(base, np.ndarray) else None  # type: ignore[assignment]
+    return None if base is None else base.base
+
+
 class NumpyBackend:
     """Arrays are ``numpy.ndarray``; everything is done when a call returns."""
 
@@ -101,7 +111,7 @@ class NumpyBackend:
     def empty(self, shape: Shape, dtype: Any) -> np.ndarray:
         dtype = np.dtype(dtype)
         nbytes = prod(shape) * dtype.itemsize
-        if nbytes < BufferPool.smallest:
+        if nbytes < self.pool.smallest:
             return np.empty(shape, dtype)
         return self.pool.lend(shape, dtype, nbytes)
 

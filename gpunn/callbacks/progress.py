@@ -7,6 +7,7 @@ from typing import Any
 
 from gpunn.callbacks.callback import Callback, Logs
 
+_WIDTH = 20  # characters of the bar
 _INTERVAL = 0.1  # seconds between two readings of the metrics: reading waits for the device
 
 
@@ -27,10 +28,17 @@ def format_time(seconds: float) -> str:
     return f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"
 
 
+def format_bar(done: int, total: int | None) -> str:
+    """``3/4 ━━━━━━━━━━━━━━━─────``"""
+    filled = _WIDTH * done // total if total else 0
+    return f"{done}/{total or '?'} {'━' * filled}{'─' * (_WIDTH - filled)}"
+
+
 class ProgbarLogger(Callback):
     """``225/225 ━━━━━━━━━━ 1s 2ms/step - accuracy: 0.91 - loss: 0.30``; verbose=2: a line an epoch.
 
-    On a terminal the line moves while an epoch runs; elsewhere it is printed once it is done.
+    On a terminal and in notebooks the line moves while an epoch runs, cut to the width that is
+    there; the whole line is printed once the epoch is done.
     """
 
     reads_metrics_itself = True
@@ -38,52 +46,49 @@ class ProgbarLogger(Callback):
     def __init__(self, what: str = "train"):
         super().__init__()
         self.what = what
+        self.bar: Any = None  # the moving line, while there is one
 
     def _start(self) -> None:
         self.begun = self.last = time.perf_counter()
         self.seen = 0
-        self.bar = None
         if self.params.get("verbose") == 1:
-            self.bar = self._make_bar()
-            self.task = self.bar.add_task("", total=self.params.get("steps"), logs="", rate="")
-            self.bar.start()
+            self.bar = self._moving_line()
 
     @staticmethod
-    def _make_bar() -> Any:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    def _moving_line() -> Any:
+        from rich.console import Console
+        from rich.live import Live
 
-        columns = (
-            MofNCompleteColumn(),
-            BarColumn(20),
-            TextColumn("{task.fields[rate]}{task.fields[logs]}"),
-        )
-        return Progress(*columns, auto_refresh=False)
+        console = Console()
+        if not (console.is_terminal or console.is_jupyter):
+            return None
+        line = Live(console=console, auto_refresh=False, transient=True)
+        line.start()
+        return line
 
     def _step(self, batch: int) -> None:
         self.seen = batch + 1
         now = time.perf_counter()
-        if self.bar is not None and now - self.last >= _INTERVAL and self.bar.console.is_terminal:
-            self.last = now
-            self._show(self.model.get_metrics_result() if self.what != "predict" else {})
+        if self.bar is not None and now - self.last >= _INTERVAL:
+            from rich.text import Text
 
-    def _show(self, logs: Logs) -> None:
+            self.last = now
+            logs = self.model.get_metrics_result() if self.what != "predict" else {}
+            line = Text(self._line(logs), no_wrap=True, overflow="ellipsis")
+            self.bar.update(line, refresh=True)
+
+    def _line(self, logs: Logs, finished: bool = False) -> str:
         elapsed = time.perf_counter() - self.begun
         rate = f"{format_time(elapsed)} {format_time(elapsed / max(1, self.seen))}/step"
-        text = f" - {format_logs(logs)}" if logs else ""
-        if self.bar is not None:
-            total = self.params.get("steps") or self.seen
-            self.bar.update(self.task, completed=self.seen, total=total, rate=rate, logs=text)
-            self.bar.refresh()
-        else:
-            steps = self.params.get("steps") or self.seen
-            print(f"{self.seen}/{steps} - {rate}{text}", flush=True)
+        steps = self.params.get("steps") or (self.seen if finished else None)
+        bar = f"{self.seen}/{steps} -"
+        if self.params.get("verbose") == 1:
+            bar = format_bar(self.seen, steps)
+        return f"{bar} {rate}" + (f" - {format_logs(logs)}" if logs else "")
 
     def _finish(self, logs: Logs) -> None:
-        if self.bar is not None or self.params.get("verbose") == 2:
-            self._show(logs)
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        self.close()
+        print(self._line(logs, finished=True), flush=True)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         print(f"Epoch {epoch + 1}/{self.params.get('epochs')}", flush=True)
@@ -117,7 +122,7 @@ class ProgbarLogger(Callback):
         self._finish({})
 
     def close(self) -> None:
-        """Leave the terminal in order after an error or Ctrl-C."""
-        if getattr(self, "bar", None) is not None:
+        """Take the moving line away, also after an error or Ctrl-C."""
+        if self.bar is not None:
             self.bar.stop()
             self.bar = None

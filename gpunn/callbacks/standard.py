@@ -67,7 +67,7 @@ class LambdaCallback(Callback):
         on_train_end: Callable | None = None,
         on_train_batch_begin: Callable | None = None,
         on_train_batch_end: Callable | None = None,
-        **hooks: Callable,
+        **hooks: Callable | None,
     ):
         super().__init__()
         hooks |= {
@@ -77,7 +77,7 @@ class LambdaCallback(Callback):
             "on_train_end": on_train_end,
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
-        }  # type: ignore[dict-item]
+        }
         known = [name for name in dir(Callback) if name.startswith("on_")]
         for name, function in hooks.items():
             if name not in known:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from gpunn import activations, constraints, initializers, ops, regularizers
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
@@ -40,7 +41,7 @@ class Dense(Layer):
         **kwargs: Any,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not isinstance(units, Integral) or units <= 0:
+        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units <= 0:
             raise ValueError(f"Dense: units must be a positive integer, received {units!r}.")
         self.units = int(units)
         self.activation = activations.get(activation)

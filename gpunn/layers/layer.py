@@ -179,7 +179,12 @@ class Layer(Tracked, Configurable):
                 self._losses = []
             if not self.built:
                 self._build_for(takes.names, args, kwargs)
-            if self.input_spec is not None and hasattr(first, "shape"):
+            if self.input_spec is not None and args:
+                if not hasattr(first, "shape"):
+                    raise ValueError(
+                        f"Layer '{self.name}' takes one tensor, received a "
+                        f"{type(first).__name__} of {len(first)}. Give it one of them."
+                    )
                 self.input_spec.check(first.shape, self.name)
             if takes.training:
                 kwargs["training"] = bool(calls.training)

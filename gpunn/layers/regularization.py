@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from gpunn import ops, random, regularizers
 from gpunn.layers.layer import Layer
 
 
 def _checked_rate(owner: str, rate: float) -> float:
-    if not isinstance(rate, Real) or not 0 <= rate <= 1:
+    if not isinstance(rate, (int, float, np.floating)) or not 0 <= rate <= 1:
         raise ValueError(f"{owner}: rate must lie in [0, 1], received {rate!r}.")
     return float(rate)
 

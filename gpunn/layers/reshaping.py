@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from gpunn import config, ops
 from gpunn.errors import ShapeError, unknown_name
@@ -95,7 +96,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any):
         super().__init__(**kwargs)
-        if not isinstance(n, Integral) or n < 1:
+        if not isinstance(n, (int, np.integer)) or n < 1:
             raise TypeError(f"RepeatVector: n must be a positive integer, received {n!r}.")
         self.n = int(n)
         self.input_spec = InputSpec(ndim=2)

@@ -10,6 +10,7 @@ from gpunn import initializers
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable, name_scope
+from gpunn.backend.transfer import fill
 from gpunn.naming import to_snake_case, unique_name
 from gpunn.objects import Configurable
 
@@ -100,7 +101,7 @@ class Metric(Configurable):
     def reset_state(self) -> None:
         """Back to zeros."""
         for variable in self.variables:
-            variable.data.fill(0)
+            fill(variable.data, value=0)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`update_state`, then `result`."""

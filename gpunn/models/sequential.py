@@ -145,8 +145,11 @@ class Sequential(Model):
     # --- calling ---
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._input is not None and args and hasattr(args[0], "shape"):
-            args = (self._fitted(args[0]), *args[1:])
+        if self._input is not None and args:
+            x = args[0]
+            if isinstance(x, (list, tuple)) and len(x) == 1:
+                x = x[0]
+            args = (self._fitted(x) if hasattr(x, "shape") else x, *args[1:])
         return super().__call__(*args, **kwargs)
 
     def _fitted(self, x: Any) -> Any:

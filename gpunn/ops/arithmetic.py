@@ -7,7 +7,7 @@ from typing import Any
 
 from gpunn.autodiff.op import op
 from gpunn.backend.devices import empty, empty_like
-from gpunn.backend.kernel import FLOATS, Kernel, kernel
+from gpunn.backend.kernel import FLOATS, Kernel, kernel, registry
 from gpunn.backend.protocol import Array
 from gpunn.ops.examples import broadcasting, unary
 from gpunn.ops.reduce import sum_to
@@ -81,6 +81,7 @@ multiply = binary(
     lambda xp, x, y, dz, out: xp.multiply(dz, y, out=out),
     lambda xp, x, y, dz, out: xp.multiply(dz, x, out=out),
 )
+multiply_kernel = registry["multiply_forward"]  # for ops that need the product of two arrays
 
 divide = binary(
     "divide",

@@ -15,20 +15,9 @@ from gpunn.backend import devices
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into, fill
 from gpunn.errors import ShapeError
-from gpunn.ops.examples import normal, unwritten
-
-
-def _copy_examples(rng: np.random.Generator, dtype: str) -> Any:
-    for target in ("float32", "float64", "int32", "bool"):
-        yield (normal(rng, (4, 5), dtype), unwritten((4, 5), target)), {}
-    yield (normal(rng, (4, 5), dtype).T, unwritten((5, 4), dtype)), {}
-
-
-@kernel(examples=_copy_examples)
-def copy_into(xp: Any, x: Array, out: Array) -> None:
-    """out = x, cast to the dtype of `out` and broadcast to its shape"""
-    xp.copyto(out, x, casting="unsafe")
+from gpunn.ops.examples import unwritten
 
 
 def convert_to_tensor(x: Any, dtype: Any = None) -> Any:
@@ -78,7 +67,7 @@ def shape(x: Any) -> tuple:
 def _full(shape: Any, value: Any, dtype: Any) -> Tensor:
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     array = devices.current().empty(shape, as_dtype(dtype))
-    array.fill(value)
+    fill(array, value=value)
     return Tensor(array)
 
 
@@ -100,7 +89,7 @@ def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Te
 @op(shape=lambda x, value, dtype: Spec(x.shape, as_dtype(dtype)))
 def _full_like(x: Array, value: float, dtype: Any) -> Any:
     y = empty(x.shape, as_dtype(dtype), x)
-    y.fill(value)
+    fill(y, value=value)
     return y, None
 
 

@@ -16,8 +16,8 @@ from gpunn.backend.cuda import contiguous, cuda_type, elementwise, raw
 from gpunn.backend.devices import empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into
 from gpunn.errors import ShapeError
-from gpunn.ops.creation import copy_into
 from gpunn.ops.examples import normal, unwritten
 
 # --- kernels ---

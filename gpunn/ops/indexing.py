@@ -11,11 +11,12 @@ from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec, SymbolicShape
 from gpunn.autodiff.tensor import Tensor
-from gpunn.backend.devices import backend_of
+from gpunn.backend.devices import backend_of, empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into, fill
 from gpunn.errors import ShapeError
-from gpunn.ops.creation import convert_to_tensor, copy_into
+from gpunn.ops.creation import convert_to_tensor
 from gpunn.ops.examples import normal
 from gpunn.ops.rules import normalize_axis
 from gpunn.ops.shaping import ravel
@@ -108,7 +109,8 @@ def _getitem(x: Array, key: tuple) -> Any:
     y = x[whole]  # with an Ellipsis, NumPy gives an array where it would give a number
 
     def gradient(dy: Array) -> Array:
-        dx = backend.zeros(x.shape, x.dtype)
+        dx = empty(x.shape, x.dtype, x)
+        fill(dx, value=0)
         if _is_basic(key):
             copy_into(dy, dx[whole])
         else:

@@ -18,8 +18,8 @@ from gpunn.backend.cuda import contiguous, raw
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import FLOATS, Kernel, kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into
 from gpunn.errors import ShapeError
-from gpunn.ops.creation import copy_into
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.softmax import exp_shifted
 

@@ -10,13 +10,11 @@ from gpunn.autodiff.symbolic import Spec
 from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import random
 from gpunn.backend.devices import empty
-from gpunn.backend.kernel import Kernel, registry
+from gpunn.backend.kernel import Kernel
 from gpunn.backend.protocol import Array, Shape
-from gpunn.ops import arithmetic  # noqa: F401  (registers multiply)
+from gpunn.ops.arithmetic import multiply_kernel
 from gpunn.ops.creation import cast
 from gpunn.ops.rules import broadcast_shapes
-
-_times = registry["multiply_forward"]
 
 
 def _drawn(state: Array, run: Kernel, shape: Shape, dtype: Any, **options: float) -> Array:
@@ -70,11 +68,11 @@ def dropout(x: Array, state: Array, rate: float, noise_shape: Shape | None = Non
     """
     mask = _drawn(state, random.dropout_mask, noise_shape or x.shape, x.dtype, rate=rate)
     y = empty(x.shape, x.dtype, x)
-    _times(x, mask, y)
+    multiply_kernel(x, mask, y)
 
     def gradient(dy: Array) -> Array:
         dx = empty(x.shape, x.dtype, x)
-        _times(dy, mask, dx)
+        multiply_kernel(dy, mask, dx)
         return dx
 
     return y, (gradient, None)

@@ -14,8 +14,9 @@ from gpunn.autodiff.symbolic import Spec
 from gpunn.backend.devices import empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into
 from gpunn.errors import ShapeError
-from gpunn.ops.creation import convert_to_tensor, copy_into
+from gpunn.ops.creation import convert_to_tensor
 from gpunn.ops.examples import normal
 from gpunn.ops.reduce import sum_to
 from gpunn.ops.rules import (

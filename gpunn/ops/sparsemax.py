@@ -14,7 +14,8 @@ from gpunn.backend.cuda import contiguous, raw
 from gpunn.backend.devices import empty_like
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.ops.creation import convert_to_tensor, copy_into
+from gpunn.backend.transfer import copy_into
+from gpunn.ops.creation import convert_to_tensor
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import normalize_axis
 from gpunn.ops.shaping import moveaxis

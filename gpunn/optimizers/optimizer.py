@@ -10,11 +10,11 @@ from typing import Any
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into, fill
 from gpunn.errors import ShapeError
 from gpunn.naming import to_snake_case, unique_name
 from gpunn.objects import Configurable
 from gpunn.ops import updates
-from gpunn.ops.creation import copy_into
 from gpunn.optimizers import schedules
 from gpunn.optimizers.flat import FlatGroup, group_variables
 
@@ -208,13 +208,17 @@ class Optimizer(Configurable):
                     )
                 copy_into(array, place)
             arrays.append(array)
+        self.refresh_rate()
         self.apply_buffers(variables, [array is not None for array in arrays])
+
+    def refresh_rate(self) -> None:
+        """Put the learning rate of a schedule or function into its variable, before an update."""
+        if callable(self._given_rate):
+            fill(self._learning_rate.data, value=self._rate_now())
 
     def apply_buffers(self, variables: Sequence[Variable], present: Sequence[bool]) -> None:
         """One update with the gradients that stand in the flat buffers already."""
         plan = self._planned(variables, tuple(present))
-        if callable(self._given_rate):
-            self._learning_rate.data.fill(self._rate_now())
         self._clip(plan)
         for part in plan:
             group = part.group

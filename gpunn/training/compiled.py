@@ -49,6 +49,11 @@ class CompiledMetrics:
             if metric not in _BY_SHAPES:
                 _metric(metric)  # unknown names raise now, not at the first batch
 
+    @property
+    def objects(self) -> list[Any]:
+        """The metrics and functions that were given as such, not by name."""
+        return [given for given, _ in self._given if not isinstance(given, str)]
+
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Make the metric objects, given the first targets and predictions."""
         self.metrics = []

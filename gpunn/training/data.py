@@ -28,6 +28,18 @@ def map_structure(function: Callable[[Any], Any], value: Any) -> Any:
     return function(value)
 
 
+def map_pairs(function: Callable[[Any, Any], Any], value: Any, other: Any) -> Any:
+    """Apply a function to the leaves of two structures of the same form; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return {k: map_pairs(function, v, other[k]) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        pairs = zip(value, other, strict=True)
+        return type(value)([map_pairs(function, v, o) for v, o in pairs])
+    return function(value, other)
+
+
 def leaves(value: Any) -> list[Any]:
     """The leaves of nested lists, tuples and dicts."""
     found: list[Any] = []
@@ -39,7 +51,7 @@ def _is_container(value: Any) -> bool:
     """A dict, or a list or tuple of arrays; a list of numbers is an array."""
     if isinstance(value, Mapping):
         return True
-    return isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value)
+    return isinstance(value, (list, tuple)) and any(getattr(v, "shape", ()) for v in value)
 
 
 def as_array(value: Any) -> Array:
@@ -109,6 +121,7 @@ class ArrayData:
         if self.size == 0:
             raise ValueError("The data is empty: x has 0 samples. Check how it was loaded.")
         self.steps = -(-self.size // self.batch_size)
+        self._buffers: Any = None
 
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
         """Two data sets: all but the last fraction of the samples, and these."""
@@ -137,21 +150,38 @@ class ArrayData:
         return ArrayData(x, y, weights_of_classes(y, class_weight), self.batch_size)
 
     def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
-        """One epoch of host (or GPU) arrays, shuffled where a generator is given."""
-        order = None if generator is None else generator.permutation(self.size)
-        for start in range(0, self.size, self.batch_size):
-            rows: Any = slice(start, start + self.batch_size)
-            cut = partial(_rows, rows if order is None else order[rows])
-            x, y, sample_weight = self.parts
-            yield map_structure(cut, x), map_structure(cut, y), map_structure(cut, sample_weight)
+        """One epoch of host (or GPU) arrays, shuffled where a generator is given.
+
+        Shuffled batches are gathered into the same arrays each time: use one before the next.
+        """
+        if generator is None:
+            for start in range(0, self.size, self.batch_size):
+                yield self._cut(lambda a: a[start : start + self.batch_size])  # noqa: B023
+            return
+        order = generator.permutation(self.size)
+        whole = self.size - self.size % self.batch_size
+        if self._buffers is None:
+            self._buffers = map_structure(self._buffer, self.parts)
+        for start in range(0, whole, self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield map_pairs(partial(_gather, rows), self.parts, self._buffers)
+        if whole < self.size:
+            yield self._cut(partial(_gather, order[whole:]))
+
+    def _cut(self, rows: Callable[[Array], Array]) -> Batch:
+        x, y, sample_weight = self.parts
+        return map_structure(rows, x), map_structure(rows, y), map_structure(rows, sample_weight)
+
+    def _buffer(self, array: Array) -> Array | None:
+        if not isinstance(array, np.ndarray):
+            return None
+        return np.empty((self.batch_size, *array.shape[1:]), array.dtype)
 
 
-def _rows(rows: Any, array: Array) -> Array:
-    """A slice of the array (a view), or the rows of these numbers (gathered)."""
-    if isinstance(rows, slice):
-        return array[rows]
+def _gather(rows: np.ndarray, array: Array, into: np.ndarray | None = None) -> Array:
+    """The rows of these numbers; into a buffer, where there is one."""
     if isinstance(array, np.ndarray):
-        return array.take(rows, axis=0)
+        return array.take(rows, axis=0, out=into, mode="clip")  # "raise" would gather twice
     return array[devices.backend_of(array).asarray(rows)]
 
 
@@ -197,11 +227,23 @@ def make_data(
         return ArrayData(x, y, sample_weight, batch_size)
     if x is None:
         raise ValueError("x is None: give arrays, or an iterable of batches.")
-    if not hasattr(x, "__iter__"):
+    if not hasattr(x, "__iter__") or isinstance(x, (str, bytes)):
         raise ValueError(f"Cannot train on a {type(x).__name__}: give arrays or batches.")
     if y is not None or sample_weight is not None:
         raise ValueError("With an iterable of batches, targets and weights come in its tuples.")
     return IterableData(x)
+
+
+def make_validation(given: Any, batch_size: int | None) -> Data:
+    """The data set of `validation_data`: x, (x, y) or (x, y, sample_weight)."""
+    parts = given if isinstance(given, tuple) else (given,)
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(
+            f"validation_data must be (x, y) or (x, y, sample_weight), received a tuple of "
+            f"{len(parts)}."
+        )
+    x, y, sample_weight = (*parts, None, None)[:3]
+    return make_data(x, y, sample_weight, batch_size)
 
 
 def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:

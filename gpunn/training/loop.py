@@ -42,7 +42,7 @@ class Loop:
     ):
         if str(verbose) not in _VERBOSE:
             raise ValueError(f'verbose must be "auto", 0, 1 or 2, received {verbose!r}.')
-        given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+        given: Sequence[Any] = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
         for callback in given:
             if not isinstance(callback, Callback | None):
                 raise TypeError(
@@ -74,6 +74,7 @@ class Loop:
         """Train; returns the history."""
         model = self.model
         whole_number("validation_freq", validation_freq)
+        _check_steps(steps_per_epoch=steps, validation_steps=validation_steps)
         given = [c for c in self.given if isinstance(c, History)]
         history = given[0] if given else History()
         model.history, model.stop_training = history, False
@@ -121,7 +122,7 @@ class Loop:
                 self.check(step, batch)
             for hook in before:
                 hook(number, {})
-            step.train(*batch)
+            step.train(*batch, owned=source.owns_batches)
             if after:
                 logs = self.model.get_metrics_result() if callbacks.reads_batch_logs else {}
                 for hook in after:
@@ -144,7 +145,7 @@ class Loop:
         """The step, once arrays were checked as a whole; batches of iterables come later."""
         if not isinstance(data, ArrayData):
             return None
-        x, y, sample_weight = (map_structure(lambda a: a[:1], part) for part in data.parts)
+        x, y, sample_weight = (map_structure(lambda a: a[:2], part) for part in data.parts)
         step = self.model.make_step(x)
         self.check(step, data.parts)
         step.try_loss(x, y, sample_weight)
@@ -173,6 +174,7 @@ class Loop:
 
     def evaluate(self, data: Data, steps: int | None) -> dict[str, float]:
         """The metrics on the data."""
+        _check_steps(steps=steps)
         callbacks = self._callbacks("test", steps or data.steps, [])
         self._checked_step(data)
         with _closing(callbacks), InterruptBetweenSteps() as interrupt:
@@ -212,6 +214,7 @@ class Loop:
 
     def predict(self, data: Data, steps: int | None) -> Any:
         """The outputs for the data."""
+        _check_steps(steps=steps)
         callbacks = self._callbacks("predict", steps or data.steps, [])
         before = callbacks.using("on_predict_batch_begin")
         after = callbacks.using("on_predict_batch_end")
@@ -223,7 +226,7 @@ class Loop:
                 step = step or self.model.make_step(batch[0])
                 for hook in before:
                     hook(number, {})
-                found = map_structure(lambda t: devices.to_numpy(t.data), step.predict(batch[0]))
+                found = map_structure(_copied, step.predict(batch[0]))
                 outputs.append(found)
                 for hook in after:
                     hook(number, {"outputs": found})
@@ -237,6 +240,7 @@ class _Source:
 
     def __init__(self, data: Data, generator: np.random.Generator | None, steps: int | None):
         self.data, self.generator, self.steps = data, generator, steps
+        self.owns_batches = isinstance(data, ArrayData) and generator is not None
         self._stream: Iterator[Batch] | None = None
 
     def epoch(self) -> Iterator[Batch]:
@@ -271,6 +275,17 @@ class _closing:  # noqa: N801
             close: Callable[[], None] | None = getattr(callback, "close", None)
             if close is not None:
                 close()
+
+
+def _check_steps(**steps: int | None) -> None:
+    for name, value in steps.items():
+        if value is not None:
+            whole_number(name, value)
+
+
+def _copied(output: Any) -> np.ndarray:
+    """An output on the host, where the next batch does not overwrite it."""
+    return np.array(devices.to_numpy(output.data))
 
 
 def _joined(outputs: list[Any]) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from gpunn.autodiff.tape import Tape, no_grad
 from gpunn.autodiff.tensor import Tensor, asarray
@@ -13,6 +16,7 @@ from gpunn.backend.protocol import Array
 from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
 from gpunn.training.data import leaves, map_structure
+from gpunn.training.recording import Recordings
 
 
 def to_tensors(value: Any) -> Any:
@@ -24,25 +28,87 @@ def _to_tensor(array: Array) -> Tensor:
     return Tensor(devices.current().asarray(array))
 
 
-class Step:
-    """The steps of one compiled model. All of its work is kernels on arrays of the device."""
+def quiet() -> np.errstate:
+    """Overflow gives infinity without NumPy's warnings, as on a GPU."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
-    def __init__(self, model: Any):
+
+def can_record(model: Any) -> bool:
+    """True if all layers, the loss and the metrics are gpunn's own: they obey the buffer law."""
+    parts = [*model._flatten_layers(), *model.metrics]
+    if model.compiled:
+        parts += model.compiled_metrics.objects
+        parts += [model.loss] if model.loss is not None else []
+    return all(_is_ours(part) for part in parts)
+
+
+def _is_ours(part: Any) -> bool:
+    functions = [value for value in vars(part).values() if callable(value)]
+    return all(str(getattr(v, "__module__", "")).startswith("gpunn.") for v in [part, *functions])
+
+
+class Step:
+    """The steps of one compiled model. All of its work is kernels on arrays of the device.
+
+    With `records`, batches of one signature are recorded and replayed (`gpunn.training.recording`).
+    """
+
+    def __init__(self, model: Any, records: bool = False):
         self.model = model
         self.variables: Sequence[Variable] = model.trainable_variables
         self.regularized = [v for v in self.variables if v.regularizer is not None]
         self.classes: int | None = None  # outputs of the model, found when labels are checked
+        self.recordings = {
+            function: Recordings(function)
+            for function in (self._train, self._test, self._predict)
+            if records
+        }
         self._places: list[Array] | None = None  # where the gradients go
         self._seed: Array | None = None
+        self._warned = False
 
     def is_outdated(self) -> bool:
         """Whether other weights are trainable now than when the step was made."""
         return [*map(id, self.variables)] != [*map(id, self.model.trainable_variables)]
 
-    def train(self, x: Any, y: Any, sample_weight: Any) -> None:
-        """One update of the weights."""
+    def train(self, x: Any, y: Any, sample_weight: Any, owned: bool = False) -> None:
+        """One update of the weights. `owned`: the arrays are ours to keep, nobody else's."""
+        self.model.optimizer.refresh_rate()
+        self._run(self._train, (x, y, sample_weight), owned)
+
+    def test(self, x: Any, y: Any, sample_weight: Any) -> None:
+        """Count one batch in the metrics."""
+        self._run(self._test, (x, y, sample_weight))
+
+    def predict(self, x: Any) -> Any:
+        """The outputs for one batch; the next call may overwrite them."""
+        return self._run(self._predict, (x,))
+
+    def try_loss(self, x: Any, y: Any, sample_weight: Any) -> None:
+        """Compute the compiled loss and drop it: what does not fit shows here, early."""
+        if self.model.loss is not None:
+            with no_grad(), quiet():
+                y_pred = self._predict(to_tensors(x))
+                self.model.loss(to_tensors(y), y_pred, to_tensors(sample_weight))
+
+    def _run(self, function: Any, batch: tuple, owned: bool = False) -> Any:
+        with quiet():
+            recordings = self.recordings.get(function)
+            if recordings is None or devices.current() is not devices.cpu:
+                return function(*to_tensors(batch))
+            recorded = recordings.step(batch)
+            result = recorded(batch, owned)
+            if recorded.problem is not None and not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"The step of '{self.model.name}' is not recorded and runs eagerly: "
+                    f"{recorded.problem}. compile(jit_compile=False) silences this.",
+                    stacklevel=5,
+                )
+            return result
+
+    def _train(self, x: Any, y: Any, sample_weight: Any) -> None:
         model = self.model
-        x, y, sample_weight = to_tensors(x), to_tensors(y), to_tensors(sample_weight)
         with Tape() as tape:
             y_pred = model(x, training=True)
             loss = self.loss(y, y_pred, sample_weight)
@@ -54,22 +120,13 @@ class Step:
             found = tape.backward({id(loss): self._one(loss)}, self.variables, self._places)
             optimizer.apply_buffers(self.variables, [g is not None for g in found])
 
-    def test(self, x: Any, y: Any, sample_weight: Any) -> None:
-        """Count one batch in the metrics."""
-        x, y, sample_weight = to_tensors(x), to_tensors(y), to_tensors(sample_weight)
+    def _test(self, x: Any, y: Any, sample_weight: Any) -> None:
         y_pred = self.model(x, training=False)
         loss = self.loss(y, y_pred, sample_weight)
         self._count(x, y, y_pred, loss, sample_weight)
 
-    def predict(self, x: Any) -> Any:
-        """The outputs for one batch."""
-        return self.model(to_tensors(x), training=False)
-
-    def try_loss(self, x: Any, y: Any, sample_weight: Any) -> None:
-        """Compute the compiled loss and drop it: what does not fit shows here, early."""
-        if self.model.loss is not None:
-            with no_grad():
-                self.model.loss(to_tensors(y), self.predict(x), to_tensors(sample_weight))
+    def _predict(self, x: Any) -> Any:
+        return self.model(x, training=False)
 
     def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         """The compiled loss, what layers added, and the regularization of the weights."""

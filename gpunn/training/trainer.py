@@ -14,9 +14,9 @@ from gpunn.callbacks import Callback, History
 from gpunn.errors import GpunnError
 from gpunn.metrics import Mean
 from gpunn.training.compiled import CompiledMetrics, compile_loss
-from gpunn.training.data import ArrayData, make_data, map_structure
+from gpunn.training.data import ArrayData, make_data, make_validation, map_structure
 from gpunn.training.loop import Loop
-from gpunn.training.step import Step, to_tensors
+from gpunn.training.step import Step, can_record, to_tensors
 
 _ALL = 2**31 - 1  # a batch size that no data reaches
 
@@ -32,6 +32,7 @@ class Trainer:
     loss: Any = None
     compiled_metrics: CompiledMetrics
     loss_tracker: Any = None
+    jit_compile: Any = "auto"
     stop_training = False
     history: History | None = None
     _step: Step | None = None
@@ -44,6 +45,7 @@ class Trainer:
         loss: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        jit_compile: Any = "auto",
     ) -> None:
         """Choose how the model learns.
 
@@ -51,13 +53,22 @@ class Trainer:
         ``f(y_true, y_pred)`` written with `gpunn.ops`. `metrics`: names, Metrics or functions, of
         unweighted samples; `weighted_metrics` take sample and class weights into account.
 
+        `jit_compile`: whether steps on the CPU are recorded once and replayed, several times faster
+        for small models: ``"auto"`` where layers, loss and metrics are gpunn's own, True also with
+        your own (which must do all their work with `gpunn.ops`, the same in each step), or False.
+
         >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
+        if jit_compile not in ("auto", True, False):
+            raise ValueError(
+                f'jit_compile must be "auto", True or False, received {jit_compile!r}.'
+            )
         found = optimizers.get(optimizer)
         compiled_loss = compile_loss(loss)
         compiled_metrics = CompiledMetrics(metrics, weighted_metrics)
         self.optimizer, self.loss, self.compiled_metrics = found, compiled_loss, compiled_metrics
         self.loss_tracker = Mean(name="loss")
+        self.jit_compile = jit_compile
         self._step = None
 
     @property
@@ -99,7 +110,8 @@ class Trainer:
         if x is not None and not self.built:  # type: ignore[attr-defined]
             with no_grad():
                 self(to_tensors(x), training=False)  # type: ignore[operator]
-        self._step = Step(self)
+        records = can_record(self) if self.jit_compile == "auto" else self.jit_compile
+        self._step = Step(self, records and self.compiled)
         return self._step
 
     # --- fit, evaluate, predict ---
@@ -136,9 +148,7 @@ class Trainer:
         data = make_data(x, y, sample_weight, batch_size)
         validation = None
         if validation_data is not None:
-            given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-            parts = dict(zip(("x", "y", "sample_weight"), given, strict=False))
-            validation = make_data(**parts, batch_size=validation_batch_size or batch_size)
+            validation = make_validation(validation_data, validation_batch_size or batch_size)
         elif validation_split:
             if not isinstance(data, ArrayData):
                 raise ValueError("validation_split needs arrays; give validation_data instead.")

@@ -87,7 +87,7 @@ def test_paths_as_keras():
 
 
 def test_variables_hold_seed_states_in_the_order_of_the_layers():
-    build = lambda k, L: k.Sequential(  # noqa: E731
+    build = lambda k, L: k.Sequential(
         [k.Input((4,)), L.Dense(3, name="a"), L.Dropout(0.5), L.Dense(2, name="b")], name="m"
     )
     ours, theirs = build(gpunn, layers), build(keras, keras.layers)

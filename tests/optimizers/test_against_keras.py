@@ -12,7 +12,7 @@ from gpunn import optimizers
 
 keras = pytest.importorskip("keras")
 
-SHAPES = {"dense/kernel": (4, 3), "dense/bias": (3,), "scale": (), "wide": (7, 11)}
+SHAPES = {"dense/kernel": (7, 5), "dense/bias": (5,), "scale": ()}
 STEPS = 20
 
 

@@ -62,7 +62,7 @@ def agree(ours, theirs, found=None, expected=None, rtol=1e-4):
 
 
 def fit_both(ours, theirs, y, x=X, **options):
-    options = {"batch_size": BATCH, "epochs": 3, "shuffle": False, "verbose": 0, **options}
+    options = {"batch_size": 30, "epochs": 2, "shuffle": False, "verbose": 0, **options}
     histories = [model.fit(x, y, **options) for model in (ours, theirs)]
     agree(ours, theirs, histories[0].history, histories[1].history)
     assert histories[0].epoch == histories[1].epoch
@@ -72,16 +72,17 @@ def fit_both(ours, theirs, y, x=X, **options):
 @pytest.mark.parametrize(
     ("loss", "optimizer"),
     [
-        *[("mse", name) for name in OPTIMIZERS],
-        ("mae", "sgd"), ("mae", "adam"),
-        ("binary_crossentropy", "sgd"), ("binary_crossentropy", "rmsprop"),
-        ("categorical_crossentropy", "momentum"), ("categorical_crossentropy", "adam"),
-        ("sparse_categorical_crossentropy", "adagrad"), ("sparse_categorical_crossentropy", "adamw"),
+        ("mse", "sgd"),
+        ("mse", "adam"),
+        ("mae", "adagrad"),
+        ("binary_crossentropy", "rmsprop"),
+        ("categorical_crossentropy", "momentum"),
+        ("sparse_categorical_crossentropy", "adamw"),
     ],
 )
 def test_twenty_one_steps(loss, optimizer):
     ours, theirs = pair(loss, optimizer)
-    history = fit_both(ours, theirs, TARGETS[loss][0])
+    history = fit_both(ours, theirs, TARGETS[loss][0], batch_size=BATCH, epochs=3)
     assert set(history) == {"loss", *TARGETS[loss][3]}
 
 
@@ -94,7 +95,7 @@ FITS = {
     "validation_split_weighted": {"validation_split": 0.3, "sample_weight": W},
     "validation_data": {"validation_data": VALIDATION[:2]},
     "validation_data_weighted": {"validation_data": VALIDATION, "validation_batch_size": 7},
-    "validation_freq": {"validation_data": VALIDATION, "validation_freq": 2, "epochs": 5},
+    "validation_freq": {"validation_data": VALIDATION, "validation_freq": 2, "epochs": 4},
     "initial_epoch": {"initial_epoch": 2, "epochs": 4},
     "one_batch": {"batch_size": 500},
     "default_batch": {"batch_size": None},
@@ -127,7 +128,7 @@ def test_class_weight(loss, split):
 @pytest.mark.parametrize(
     "hidden",
     [
-        {"kernel_regularizer": "l2", "bias_regularizer": "l1"},
+        {"kernel_regularizer": "l1", "bias_regularizer": "l2"},
         {"activity_regularizer": "l2", "activation": "tanh"},
         {"kernel_constraint": "max_norm", "bias_constraint": "non_neg"},
         {"kernel_constraint": "unit_norm", "use_bias": False},
@@ -149,7 +150,7 @@ def batches(endless=True):
 def test_generators():
     ours, theirs = pair(optimizer="adam")
     found, expected = (
-        m.fit(batches(), epochs=3, steps_per_epoch=4, verbose=0, shuffle=False)
+        m.fit(batches(), epochs=2, steps_per_epoch=4, verbose=0, shuffle=False)
         for m in (ours, theirs)
     )
     agree(ours, theirs, found.history, expected.history)
