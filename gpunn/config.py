@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpunn.changes import note_change
 from gpunn.errors import unknown_name
 
 _FLOATS = ("bfloat16", "float16", "float32", "float64")
@@ -26,6 +27,7 @@ def set_floatx(value: str) -> None:
     if value not in _FLOATS:
         raise unknown_name("floatx", value, _FLOATS)
     _floatx = value
+    note_change()
 
 
 def epsilon() -> float:
@@ -39,6 +41,7 @@ def set_epsilon(value: float) -> None:
     if not value > 0:
         raise ValueError(f"epsilon must be positive, received {value!r}.")
     _epsilon = float(value)
+    note_change()
 
 
 def image_data_format() -> str:
@@ -52,3 +55,4 @@ def set_image_data_format(value: str) -> None:
     if value not in _FORMATS:
         raise unknown_name("image data format", value, _FORMATS)
     _image_data_format = value
+    note_change()

@@ -6,12 +6,25 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gpunn.changes import note_change
 from gpunn.errors import unknown_name
 from gpunn.naming import to_snake_case
 
+_NOTHING = object()
+
 
 class Configurable:
-    """An object that its config describes: ``cls.from_config(obj.get_config())`` is its equal."""
+    """An object that its config describes: ``cls.from_config(obj.get_config())`` is its equal.
+
+    A new value of a public attribute makes recorded steps stale: they were made with the old one.
+    (Properties look after themselves.)
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        new = not name.startswith("_") and vars(self).get(name, _NOTHING) is not value
+        if new and not isinstance(getattr(type(self), name, None), property):
+            note_change()
+        object.__setattr__(self, name, value)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain values."""

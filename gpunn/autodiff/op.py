@@ -13,6 +13,7 @@ from gpunn.autodiff.dtypes import as_dtype, is_float, promote, to_float
 from gpunn.autodiff.symbolic import Spec, SymbolicTensor
 from gpunn.autodiff.tape import Joint, grad_like
 from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.errors import unknown_name
 
 #: All ops by name; the op suite of the tests walks it.
 registry: dict[str, Callable] = {}
@@ -44,6 +45,8 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
             if not signature:
                 signature.append(_parameters(function))
             arity, names = signature[0]
+            if options and names and not set(names).issuperset(options):
+                raise _unknown_option(call, options, names)
             if not 0 < len(inputs) <= arity:
                 inputs, options = _arranged(call, inputs, arity, names, options)
             tensors, symbolic = _as_tensors(inputs)
@@ -75,7 +78,13 @@ def _parameters(function: Callable) -> tuple[int, tuple[str, ...]]:
         if str(p.annotation).startswith("Array")
         or (p.annotation in ("Any", p.empty) and p.default is p.empty)
     ]
-    return len(inputs), tuple(p.name for p in named)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return len(inputs), () if open_ended else tuple(p.name for p in named)
+
+
+def _unknown_option(call: Callable, options: dict, names: tuple[str, ...]) -> TypeError:
+    wrong = next(name for name in options if name not in names)
+    return TypeError(str(unknown_name(f"argument of {call.__name__}", wrong, names)))
 
 
 def _arranged(

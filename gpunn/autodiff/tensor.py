@@ -8,8 +8,8 @@ import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype, dtype_name
 from gpunn.backend import devices
-from gpunn.backend.kernel import listeners
 from gpunn.backend.protocol import Array, Shape
+from gpunn.backend.thread import local
 from gpunn.errors import DTypeError
 
 
@@ -132,8 +132,8 @@ class Tensor:
 
 def note_host_read() -> None:
     """Tell a recorder that what comes next may depend on a value."""
-    if listeners.recorder is not None:
-        listeners.recorder.host_read()
+    if local.recorder is not None:
+        local.recorder.host_read()
 
 
 def asarray(value: Any, dtype: Any = None, like: Array | None = None) -> Array:

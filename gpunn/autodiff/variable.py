@@ -14,6 +14,7 @@ from gpunn.autodiff.tensor import Tensor, asarray, note_host_read
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array, Shape
 from gpunn.backend.transfer import copy_into
+from gpunn.changes import note_change
 from gpunn.errors import ShapeError
 from gpunn.naming import unique_name
 
@@ -34,13 +35,6 @@ def name_scope(name: str) -> Iterator[None]:
         yield
     finally:
         _scope.names = outer
-
-
-class _Rebinds:
-    count = 0  # how often a variable has moved to other memory: recordings hold the arrays
-
-
-rebinds = _Rebinds()
 
 
 class Variable(Tensor):
@@ -87,6 +81,11 @@ class Variable(Tensor):
         self.constraint: Callable | None = None
         self.trainable = trainable
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name in ("constraint", "regularizer"):
+            note_change()
+
     @property
     def trainable(self) -> bool:
         """True if optimizers change it."""
@@ -95,6 +94,7 @@ class Variable(Tensor):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        note_change()
         self.tracked = self._trainable and is_float(self.data.dtype)
 
     def numpy(self) -> np.ndarray:
@@ -130,7 +130,7 @@ class Variable(Tensor):
         """Keep the values in `array` from now on (a view of a flat buffer)."""
         copy_into(self.data, array)
         self.data = array
-        rebinds.count += 1
+        note_change()
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path} shape={self.shape} dtype={self.dtype} {self.device}>"

@@ -11,19 +11,11 @@ import numpy as np
 
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
+from gpunn.backend.thread import local
 from gpunn.errors import DeviceError
 
 #: Every kernel by name, in order of definition; the parity suite walks it.
 registry: dict[str, Kernel] = {}
-
-
-class _Listeners:
-    """Who wants to know of every call: at most one recorder (`gpunn.backend.recorder`)."""
-
-    recorder: Any = None
-
-
-listeners = _Listeners()
 
 #: Example inputs of a kernel: `examples(rng, dtype)` yields `(arrays, options)`.
 Examples = Callable[[np.random.Generator, str], Iterable[tuple[tuple, dict]]]
@@ -62,8 +54,8 @@ class Kernel:
         return tuple(inspect.signature(self.reference).parameters)[1:]  # without xp
 
     def __call__(self, *arrays: Any, **options: Any) -> None:
-        if listeners.recorder is not None:
-            listeners.recorder.note(self, arrays, options)
+        if local.recorder is not None:
+            local.recorder.note(self, arrays, options)
         gpu_type = devices.opened.gpu_type
         if gpu_type is None or not self._on_gpu(arrays, gpu_type):
             self.reference(np, *arrays, **options)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpunn.backend.protocol import Shape
+from gpunn.backend.thread import local
 from gpunn.errors import DTypeError
 
 
@@ -75,12 +76,12 @@ class _Block(np.ndarray):
             self.pool.take_back(self.base)
 
 
-def on_loan(array: np.ndarray) -> np.ndarray | None:
-    """The pool's memory below an array, None if it is not from a pool."""
-    base = array
+def block_of(array: np.ndarray) -> Any:
+    """The pool's block below an array, None if it is not from a pool."""
+    base: Any = array
     while base is not None and type(base) is not _Block:
-        base = base.base if isinstance(base, np.ndarray) else None  # type: ignore[assignment]
-    return None if base is None else base.base
+        base = base.base if isinstance(base, np.ndarray) else None
+    return base
 
 
 class NumpyBackend:
@@ -111,9 +112,11 @@ class NumpyBackend:
     def empty(self, shape: Shape, dtype: Any) -> np.ndarray:
         dtype = np.dtype(dtype)
         nbytes = prod(shape) * dtype.itemsize
-        if nbytes < self.pool.smallest:
+        recorder = local.recorder
+        pool = self.pool if recorder is None else recorder.arena
+        if nbytes < pool.smallest:
             return np.empty(shape, dtype)
-        return self.pool.lend(shape, dtype, nbytes)
+        return pool.lend(shape, dtype, nbytes)
 
     def zeros(self, shape: Shape, dtype: Any) -> np.ndarray:
         return np.zeros(shape, dtype)

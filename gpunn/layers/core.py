@@ -15,7 +15,7 @@ from gpunn.layers.layer import Layer
 from gpunn.objects import serialize
 
 #: Activation functions that the op `dense` fuses, by its name for them.
-_FUSED = {"relu": activations.relu, "sigmoid": activations.sigmoid, "tanh": activations.tanh}
+_FUSED = {activations.relu: "relu", activations.sigmoid: "sigmoid", activations.tanh: "tanh"}
 
 
 class Dense(Layer):
@@ -80,10 +80,9 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
     def call(self, x: Any) -> Any:
-        for name, function in _FUSED.items():
-            if self.activation is function:
-                return ops.dense(x, self.kernel, self.bias, activation=name)
-        return self.activation(ops.dense(x, self.kernel, self.bias))
+        fused = _FUSED.get(self.activation)
+        y = ops.dense(x, self.kernel, self.bias, activation=fused)
+        return y if fused or self.activation is activations.linear else self.activation(y)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -13,6 +13,7 @@ from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable, name_scope
+from gpunn.changes import note_change
 from gpunn.errors import unknown_name
 from gpunn.layers.context import calls, layer_call
 from gpunn.layers.input_spec import InputSpec
@@ -93,6 +94,7 @@ class Layer(Tracked, Configurable):
         if not isinstance(value, bool):
             raise ValueError(f"trainable must be True or False, received {value!r}.")
         self._trainable = value
+        note_change()
         for layer in self._sublayers():
             layer.trainable = value  # type: ignore[attr-defined]
 

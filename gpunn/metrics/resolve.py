@@ -14,8 +14,6 @@ from gpunn.metrics.standard import (
     SparseCategoricalCrossentropy,
 )
 
-ACCURACY_NAMES = ("accuracy", "acc")
-CROSSENTROPY_NAMES = ("crossentropy", "ce")
 _Shape = Sequence[int | None]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gpunn import ops
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
+from gpunn.changes import note_change
 from gpunn.layers import InputSpec, Layer
 from gpunn.models.model import Model, any_batch
 from gpunn.objects import serialize
@@ -51,6 +52,7 @@ class Sequential(Model):
         if not self._layers:
             raise ValueError(f"Sequential '{self.name}' has no layer to remove.")
         layer = self._layers.pop()
+        note_change()
         self._shapes = self._shapes[: len(self._layers)]
         self._step = None
         return layer
@@ -81,6 +83,7 @@ class Sequential(Model):
         if not self._layers and self._input is None and layer._declared_shape is not None:
             self._input = SymbolicTensor(layer._declared_shape, layer.dtype)
         self._layers.append(layer)
+        note_change()
         self._step = None
 
     @property

@@ -13,6 +13,7 @@ from gpunn.backend.cuda import elementwise
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into
 from gpunn.errors import ShapeError
 from gpunn.ops import activations as _declared  # noqa: F401  (declares relu, sigmoid, tanh)
 from gpunn.ops import pointwise
@@ -158,7 +159,7 @@ def _as_batch(x: Array, batch: tuple[int, ...]) -> Array:
     full = (*batch, *x.shape[-2:])
     if x.shape != full:
         spread_out = empty(full, x.dtype, x)
-        spread_out[...] = x
+        copy_into(x, spread_out)
         x = spread_out
     return x.reshape(-1, *x.shape[-2:])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
 from gpunn.autodiff.dtypes import as_dtype, is_float, promote, to_float
@@ -79,8 +78,3 @@ def reduced_shape(shape: SymbolicShape, axes: tuple[int, ...], keepdims: bool) -
     if keepdims:
         return tuple(1 if i in axes else n for i, n in enumerate(shape))
     return tuple(n for i, n in enumerate(shape) if i not in axes)
-
-
-def known_size(shape: SymbolicShape) -> int | None:
-    """The number of elements, None if a length is unknown."""
-    return None if None in shape else prod(shape)

@@ -82,6 +82,7 @@ class Loop:
         callbacks = self._callbacks("train", total, [] if given else [history])
         generator = host_generator(next_seed(), 0) if shuffle else None
         source = _Source(data, generator, steps)
+        model._step = None  # a new one takes the buffers of this data for its recorded inputs
         step = self._checked_step(data)
         if validation is not None:
             self._checked_step(validation)
@@ -117,7 +118,7 @@ class Loop:
         number = -1
         for number, batch in enumerate(source.epoch()):
             if step is None:
-                step = self.model.make_step(batch[0])
+                step = self.model.step_for(batch[0])
             if isinstance(source.data, IterableData):
                 self.check(step, batch)
             for hook in before:
@@ -146,7 +147,7 @@ class Loop:
         if not isinstance(data, ArrayData):
             return None
         x, y, sample_weight = (map_structure(lambda a: a[:2], part) for part in data.parts)
-        step = self.model.make_step(x)
+        step = self.model.step_for(x)
         self.check(step, data.parts)
         step.try_loss(x, y, sample_weight)
         return step
@@ -192,10 +193,10 @@ class Loop:
         before = callbacks.using("on_test_batch_begin")
         after = callbacks.using("on_test_batch_end")
         callbacks.call("on_test_begin")
-        step = model._step
+        step = None
         with no_grad():
             for number, batch in enumerate(islice(data.batches(), steps)):
-                step = step or model.make_step(batch[0])
+                step = step or model.step_for(batch[0])
                 if isinstance(data, IterableData):
                     self.check(step, batch)
                 for hook in before:
@@ -206,6 +207,8 @@ class Loop:
                     for hook in after:
                         hook(number, logs)
                 interrupt.check()
+        if step is None:
+            raise ValueError("There was no batch to evaluate. Is the generator used up?")
         results = model.get_metrics_result()
         callbacks.call("on_test_end", logs=results)
         return results
@@ -221,12 +224,12 @@ class Loop:
         outputs: list[Any] = []
         with _closing(callbacks), InterruptBetweenSteps() as interrupt, no_grad():
             callbacks.call("on_predict_begin")
-            step = self.model._step
+            step = None
             for number, batch in enumerate(islice(data.batches(), steps)):
-                step = step or self.model.make_step(batch[0])
+                step = step or self.model.step_for(batch[0])
                 for hook in before:
                     hook(number, {})
-                found = map_structure(_copied, step.predict(batch[0]))
+                found = map_structure(lambda t: devices.to_numpy(t.data), step.predict(batch[0]))
                 outputs.append(found)
                 for hook in after:
                     hook(number, {"outputs": found})
@@ -281,11 +284,6 @@ def _check_steps(**steps: int | None) -> None:
     for name, value in steps.items():
         if value is not None:
             whole_number(name, value)
-
-
-def _copied(output: Any) -> np.ndarray:
-    """An output on the host, where the next batch does not overwrite it."""
-    return np.array(devices.to_numpy(output.data))
 
 
 def _joined(outputs: list[Any]) -> Any:

@@ -34,16 +34,17 @@ def quiet() -> np.errstate:
 
 
 def can_record(model: Any) -> bool:
-    """True if all layers, the loss and the metrics are gpunn's own: they obey the buffer law."""
+    """True if layers, loss, metrics and optimizer are gpunn's own: all their work is kernels."""
     parts = [*model._flatten_layers(), *model.metrics]
     if model.compiled:
         parts += model.compiled_metrics.objects
         parts += [model.loss] if model.loss is not None else []
+        parts += [type(model.optimizer)]  # its learning rate may be a user's function
     return all(_is_ours(part) for part in parts)
 
 
 def _is_ours(part: Any) -> bool:
-    functions = [value for value in vars(part).values() if callable(value)]
+    functions = [value for value in getattr(part, "__dict__", {}).values() if callable(value)]
     return all(str(getattr(v, "__module__", "")).startswith("gpunn.") for v in [part, *functions])
 
 
@@ -56,20 +57,21 @@ class Step:
     def __init__(self, model: Any, records: bool = False):
         self.model = model
         self.variables: Sequence[Variable] = model.trainable_variables
-        self.regularized = [v for v in self.variables if v.regularizer is not None]
         self.classes: int | None = None  # outputs of the model, found when labels are checked
         self.recordings = {
             function: Recordings(function)
             for function in (self._train, self._test, self._predict)
             if records
         }
+        self._optimizer = model.optimizer
         self._places: list[Array] | None = None  # where the gradients go
         self._seed: Array | None = None
-        self._warned = False
 
     def is_outdated(self) -> bool:
-        """Whether other weights are trainable now than when the step was made."""
-        return [*map(id, self.variables)] != [*map(id, self.model.trainable_variables)]
+        """Whether it was made for other trainable weights or another optimizer."""
+        now = self.model.trainable_variables
+        moved = [*map(id, self.variables)] != [*map(id, now)]
+        return moved or self._optimizer is not self.model.optimizer
 
     def train(self, x: Any, y: Any, sample_weight: Any, owned: bool = False) -> None:
         """One update of the weights. `owned`: the arrays are ours to keep, nobody else's."""
@@ -81,7 +83,7 @@ class Step:
         self._run(self._test, (x, y, sample_weight))
 
     def predict(self, x: Any) -> Any:
-        """The outputs for one batch; the next call may overwrite them."""
+        """The outputs for one batch."""
         return self._run(self._predict, (x,))
 
     def try_loss(self, x: Any, y: Any, sample_weight: Any) -> None:
@@ -96,10 +98,10 @@ class Step:
             recordings = self.recordings.get(function)
             if recordings is None or devices.current() is not devices.cpu:
                 return function(*to_tensors(batch))
-            recorded = recordings.step(batch)
+            recorded = recordings.for_batch(batch)
             result = recorded(batch, owned)
-            if recorded.problem is not None and not self._warned:
-                self._warned = True
+            if recorded.problem is not None and not self.model._told_why_eager:
+                self.model._told_why_eager = True
                 warnings.warn(
                     f"The step of '{self.model.name}' is not recorded and runs eagerly: "
                     f"{recorded.problem}. compile(jit_compile=False) silences this.",
@@ -133,7 +135,7 @@ class Step:
         parts = list(calls.losses)
         if self.model.loss is not None:
             parts.insert(0, self.model.loss(y, y_pred, sample_weight))
-        parts += [v.regularizer(v) for v in self.regularized]
+        parts += [v.regularizer(v) for v in self.variables if v.regularizer is not None]
         if not parts:
             raise ValueError(
                 f"Nothing to minimize: model '{self.model.name}' was compiled without a loss, and "

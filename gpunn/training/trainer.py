@@ -33,6 +33,7 @@ class Trainer:
     compiled_metrics: CompiledMetrics
     loss_tracker: Any = None
     jit_compile: Any = "auto"
+    _told_why_eager = False
     stop_training = False
     history: History | None = None
     _step: Step | None = None
@@ -43,8 +44,11 @@ class Trainer:
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
+        loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
         jit_compile: Any = "auto",
     ) -> None:
         """Choose how the model learns.
@@ -55,10 +59,13 @@ class Trainer:
 
         `jit_compile`: whether steps on the CPU are recorded once and replayed, several times faster
         for small models: ``"auto"`` where layers, loss and metrics are gpunn's own, True also with
-        your own (which must do all their work with `gpunn.ops`, the same in each step), or False.
+        your own (which must do all their work with `gpunn.ops`, the same in each step), or False;
+        `run_eagerly=True` means False, too. `loss_weights` and `steps_per_execution` are there for
+        Keras' order of arguments; a model of one output takes their defaults only.
 
         >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
+        _refuse(type(self), loss_weights, steps_per_execution)
         if jit_compile not in ("auto", True, False):
             raise ValueError(
                 f'jit_compile must be "auto", True or False, received {jit_compile!r}.'
@@ -68,8 +75,8 @@ class Trainer:
         compiled_metrics = CompiledMetrics(metrics, weighted_metrics)
         self.optimizer, self.loss, self.compiled_metrics = found, compiled_loss, compiled_metrics
         self.loss_tracker = Mean(name="loss")
-        self.jit_compile = jit_compile
-        self._step = None
+        self.jit_compile = False if run_eagerly else jit_compile
+        self._step, self._told_why_eager = None, False
 
     @property
     def compiled(self) -> bool:
@@ -114,6 +121,11 @@ class Trainer:
         self._step = Step(self, records and self.compiled)
         return self._step
 
+    def step_for(self, x: Any) -> Step:
+        """The step with its recordings, made anew where it no longer fits."""
+        step = self._step
+        return self.make_step(x) if step is None or step.is_outdated() else step
+
     # --- fit, evaluate, predict ---
 
     def fit(
@@ -148,13 +160,15 @@ class Trainer:
         data = make_data(x, y, sample_weight, batch_size)
         validation = None
         if validation_data is not None:
-            validation = make_validation(validation_data, validation_batch_size or batch_size)
+            size = batch_size if validation_batch_size is None else validation_batch_size
+            validation = make_validation(validation_data, size)
         elif validation_split:
             if not isinstance(data, ArrayData):
                 raise ValueError("validation_split needs arrays; give validation_data instead.")
             data, validation = data.split(validation_split)
             if validation_batch_size is not None:
-                validation.batch_size = validation_batch_size
+                x_val, y_val, weights = validation.parts
+                validation = ArrayData(x_val, y_val, weights, validation_batch_size)
         if class_weight is not None:
             if not isinstance(data, ArrayData):
                 raise ValueError("class_weight needs arrays: with batches, yield sample weights.")
@@ -218,9 +232,7 @@ class Trainer:
 
     def _on_batch(self, kind: str, data: ArrayData, return_dict: bool) -> Any:
         batch = next(data.batches())
-        step = self._step
-        if step is None or step.is_outdated():
-            step = self.make_step(batch[0])
+        step = self.step_for(batch[0])
         Loop(self, 0, None).check(step, batch)
         self.reset_metrics()
         getattr(step, kind)(*batch)
@@ -230,8 +242,25 @@ class Trainer:
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch as NumPy arrays."""
         (x, _, _) = next(ArrayData(x, batch_size=_ALL).batches())
-        step = self._step or self.make_step(x)
+        step = self.step_for(x)
         return map_structure(lambda t: np.array(devices.to_numpy(t.data)), step.predict(x))
+
+
+_OVERRIDES = ("train_step", "test_step", "predict_step", "compute_loss", "make_train_function")
+
+
+def _refuse(model: type, loss_weights: Any, steps_per_execution: Any) -> None:
+    """What Keras has and this version has not is refused, not ignored."""
+    for name in _OVERRIDES:
+        if hasattr(model, name):
+            raise NotImplementedError(
+                f"{model.__name__}.{name}() would never be called: fit() has no such hook in this "
+                f"version. Write the loop yourself with gpunn.GradientTape."
+            )
+    if loss_weights is not None:
+        raise ValueError("loss_weights is for models of several outputs; this one has one loss.")
+    if steps_per_execution != 1:
+        raise ValueError(f"steps_per_execution must be 1, received {steps_per_execution!r}.")
 
 
 def _unwrapped(results: dict[str, float]) -> Any:

@@ -24,7 +24,7 @@ MAX_FILE, MAX_FUNCTION, MAX_AUTODIFF, MAX_PROTOCOL = 400, 50, 500, 14
 
 #: From the ground up; a name is a module or a package directly inside gpunn.
 FLOORS = (
-    ("config", "errors", "naming", "objects", "version"),
+    ("changes", "config", "errors", "naming", "objects", "version"),
     ("backend",),
     ("autodiff",),
     ("ops",),
