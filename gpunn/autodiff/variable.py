@@ -64,6 +64,11 @@ class Variable(Tensor):
                     "Variable: a callable initializer needs a shape. Give shape=(...)."
                 )
             data = asarray(initializer(tuple(shape), dtype=as_dtype(dtype).name), as_dtype(dtype))
+            if data.shape != tuple(shape):
+                raise ShapeError(
+                    f"Variable: the initializer gave values of shape {data.shape} for a variable "
+                    f"of shape {tuple(shape)}. It must return the shape it is asked for."
+                )
         else:
             data = asarray(initializer, None if dtype is None else as_dtype(dtype))
             if shape is not None and tuple(shape) != data.shape:

@@ -184,5 +184,9 @@ def Input(  # noqa: N802  (Keras' name)
         )
     if isinstance(shape, int):
         raise ValueError(f"Input: shape must be a tuple, received {shape}. Write ({shape},).")
+    if any(n is not None and not isinstance(n, int) for n in shape or batch_shape or ()):
+        raise ValueError(
+            f"Input: lengths must be integers or None, received {shape or batch_shape!r}."
+        )
     full = (batch_size, *shape) if shape is not None else tuple(batch_shape or ())
     return SymbolicTensor(full, dtype, name)

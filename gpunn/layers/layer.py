@@ -276,6 +276,17 @@ class Layer(Tracked, Configurable):
         with layer_call(False):
             return self(SymbolicTensor(tuple(input_shape), self.dtype)).shape
 
+    def __getattr__(self, name: str) -> Any:
+        """What is not there: say why it may be missing."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if "_weights" not in vars(self):
+            raise RuntimeError(
+                f"{type(self).__name__}.__init__() must call super().__init__() before all else."
+            )
+        hint = "" if self.built else " It is not built yet: weights are made at the first call."
+        raise AttributeError(f"Layer '{self.name}' has no attribute '{name}'.{hint}")
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import ops, random, regularizers
+from gpunn.errors import ShapeError
 from gpunn.layers.layer import Layer
 
 
@@ -48,6 +49,11 @@ class Dropout(Layer):
             return ops.zeros_like(x)
         shape: Any = self.noise_shape
         if shape is not None:
+            if len(shape) != len(x.shape):
+                raise ShapeError(
+                    f"Dropout '{self.name}': noise_shape {shape} needs one length for each axis of "
+                    f"the input {tuple(x.shape)}; 1 shares a choice, None is the input's length."
+                )
             shape = tuple(n if m is None else m for n, m in zip(x.shape, shape, strict=True))
         return random.dropout(x, self.rate, shape, self.seed_generator)
 

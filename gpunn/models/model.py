@@ -55,6 +55,10 @@ class Model(Trainer, Layer):
         if (name is None) == (index is None):
             raise ValueError("get_layer takes a name or an index.")
         if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(
+                    f"There is no layer {index} in '{self.name}': it has {len(self.layers)}."
+                )
             return self.layers[index]
         for layer in self.layers:
             if layer.name == name:

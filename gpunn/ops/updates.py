@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from gpunn.backend.cuda import elementwise
+from gpunn.backend.devices import cpu
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
 
-BLOCK = 1 << 16  # elements: long enough to hide the calls, short enough for the cache (measured)
+BLOCK = 1 << 17  # elements: long enough to hide the calls, short enough for the cache (measured)
 
 
 class _Scratch(threading.local):
@@ -27,7 +28,7 @@ class _Scratch(threading.local):
         """A temporary of this length and dtype, the same one each time."""
         key = array.dtype
         if key not in self.arrays:
-            self.arrays[key] = np.empty(BLOCK, key)
+            self.arrays[key] = cpu.pool.lend((BLOCK,), key, BLOCK * key.itemsize)
         return self.arrays[key][: array.shape[0]]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from gpunn.backend.protocol import Array
 from gpunn.ops import updates
 from gpunn.optimizers.flat import FlatGroup
-from gpunn.optimizers.optimizer import Optimizer
+from gpunn.optimizers.optimizer import Optimizer, is_number
 
 
 class SGD(Optimizer):
@@ -29,7 +29,7 @@ class SGD(Optimizer):
         global_clipnorm: float | None = None,
         name: str | None = None,
     ):
-        if not 0 <= momentum <= 1:
+        if not is_number(momentum) or not 0 <= momentum <= 1:
             raise ValueError(f"SGD: momentum must lie in [0, 1], received {momentum}.")
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
         self.momentum, self.nesterov = momentum, nesterov
@@ -148,6 +148,9 @@ class Adam(Optimizer):
         name: str | None = None,
     ):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        for key, value in (("beta_1", beta_1), ("beta_2", beta_2)):
+            if not is_number(value) or not 0 <= value < 1:
+                raise ValueError(f"Adam: {key} must lie in [0, 1), received {value!r}.")
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
         self.slots = {"momentum": 0.0, "velocity": 0.0}
         self.alternating = ("momentum", "velocity")

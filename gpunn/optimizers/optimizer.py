@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.protocol import Array
@@ -31,6 +33,11 @@ class _Part:
             (group.weights[run], group.gradients[run], [slot[run] for slot in slots])
             for run in group.runs(chosen)
         ]
+
+
+def is_number(value: Any) -> bool:
+    """True of Python's and NumPy's real numbers."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 class Optimizer(Configurable):
@@ -64,8 +71,12 @@ class Optimizer(Configurable):
                 f"At most one of clipnorm, clipvalue and global_clipnorm can be set, received "
                 f"{given}."
             )
+        if weight_decay is not None and not (is_number(weight_decay) and weight_decay >= 0):
+            raise ValueError(
+                f"weight_decay must be a number of at least 0 or None, received {weight_decay!r}."
+            )
         for key, value in given.items():
-            if value <= 0:
+            if not is_number(value) or value <= 0:
                 raise ValueError(f"{key} must be positive, received {value}.")
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self.weight_decay = weight_decay
