@@ -17,7 +17,7 @@ from gpunn.backend.devices import cpu
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
 
-BLOCK = 1 << 17  # elements: long enough to hide the calls, short enough for the cache (measured)
+BLOCK = 1 << 17  # elements: long enough to hide the calls; the fastest of 16 K to 128 K as measured
 
 
 class _Scratch(threading.local):

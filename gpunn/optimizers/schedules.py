@@ -31,52 +31,40 @@ class _Simple(LearningRateSchedule):
         return dict(vars(self))
 
 
-class ExponentialDecay(_Simple):
+class _RateDecay(_Simple):
+    """A decay by step / decay_steps; with `staircase`, the quotient is rounded down."""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = None,
+    ):
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name or type(self).__name__
+
+    def _decays(self, step: int) -> float:
+        quotient = step / self.decay_steps
+        return floor(quotient) if self.staircase else quotient
+
+
+class ExponentialDecay(_RateDecay):
     """η = η₀ · r^(step / decay_steps); with `staircase`, the exponent is rounded down."""
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str = "ExponentialDecay",
-    ):
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
-
     def __call__(self, step: int) -> float:
-        exponent = step / self.decay_steps
-        if self.staircase:
-            exponent = floor(exponent)
-        return self.initial_learning_rate * self.decay_rate**exponent
+        return self.initial_learning_rate * self.decay_rate ** self._decays(step)
 
 
-class InverseTimeDecay(_Simple):
+class InverseTimeDecay(_RateDecay):
     """η = η₀ / (1 + r · step / decay_steps); with `staircase`, the quotient is rounded down."""
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str = "InverseTimeDecay",
-    ):
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
-
     def __call__(self, step: int) -> float:
-        quotient = step / self.decay_steps
-        if self.staircase:
-            quotient = floor(quotient)
-        return self.initial_learning_rate / (1 + self.decay_rate * quotient)
+        return self.initial_learning_rate / (1 + self.decay_rate * self._decays(step))
 
 
 class PiecewiseConstantDecay(_Simple):

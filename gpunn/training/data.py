@@ -96,7 +96,7 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
 class ArrayData:
     """Arrays of one length, cut into batches.
 
-    With `shuffle`, each epoch has another order, from `generator`.
+    `batches` gives them in order, or, with a generator, in another order each time.
     """
 
     def __init__(
@@ -194,7 +194,6 @@ class IterableData:
     def __init__(self, source: Iterable[Any]):
         self.source = source
         self.steps = len(source) if isinstance(source, Sized) else None
-        self._iterator: Iterator[Any] | None = None
 
     def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
         """One pass. A generator goes on where the last pass stopped; its order is its own."""

@@ -116,6 +116,8 @@ class Recordings:
             found = self.steps[key] = RecordedStep(self.function)
             if len(self.steps) > _MOST:
                 self.steps.popitem(last=False)
+        else:
+            self.steps.move_to_end(key)
         return found
 
 

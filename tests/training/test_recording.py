@@ -312,6 +312,14 @@ def test_matmul_with_broadcast_batches_uses_the_weights_of_now():
     assert losses[0] == losses[1]
 
 
+def test_a_signature_in_use_outlives_those_that_come_once():
+    model = make("auto")
+    for size in range(1, 31):
+        model.train_on_batch(X[:size], Y[:size])
+        model.train_on_batch(X[:32], Y[:32])
+    assert recorded(model)[-1].program is not None  # of the 32, the last one used
+
+
 class HostReader(layers.Layer):
     def call(self, x):
         return x * 2 if float(ops.sum(x)) > 0 else x * 3
