@@ -13,7 +13,6 @@ from gpunn.ops.activations import (
     leaky_relu,
     log_sigmoid,
     mish,
-    prelu,
     relu,
     relu6,
     selu,
@@ -115,6 +114,7 @@ from gpunn.ops.elementwise import sqrt_ as sqrt
 from gpunn.ops.gemm import dense, matmul
 from gpunn.ops.indexing import flip, getitem, split, take, unstack
 from gpunn.ops.noise import dropout
+from gpunn.ops.prelu import prelu
 from gpunn.ops.reduce import argmax, argmin, cumsum, max, mean, min, sum
 from gpunn.ops.reduce import prod_ as prod
 from gpunn.ops.shaping import (

@@ -10,14 +10,8 @@ from __future__ import annotations
 from math import pi, sqrt
 from typing import Any
 
-from gpunn.autodiff.op import Joint, op
-from gpunn.backend.cuda import elementwise
-from gpunn.backend.devices import empty, empty_like
-from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.ops.examples import broadcasting, normal, unwritten
 from gpunn.ops.pointwise import pointwise
-from gpunn.ops.rules import broadcast, result_dtype
 from gpunn.ops.special import erf
 
 SELU_SCALE = 1.0507009873554805
@@ -34,8 +28,18 @@ def _normal_cdf(xp: Any, x: Array) -> Array:
     return 0.5 * (1.0 + erf(xp, x * sqrt(0.5)))
 
 
-def _where(xp: Any, condition: Array, dy: Array, dx: Array) -> None:
-    xp.multiply(dy, condition, out=dx)
+def rectify(xp: Any, x: Array, out: Array) -> None:
+    """out = max(x, 0); NumPy clips twice as fast as it takes the maximum with a number"""
+    if x.dtype.kind == "f":
+        x.clip(0, xp.inf, out)
+    else:
+        xp.maximum(x, 0, out=out)
+
+
+def _scale(xp: Any, slope: Array, dy: Array, dx: Array) -> None:
+    """dx = slope · dy; the slope may be boolean, dx is not dy"""
+    xp.copyto(dx, slope)  # as 0 and 1: dy times booleans would convert them piece by piece
+    xp.multiply(dx, dy, out=dx)
 
 
 # --- piecewise linear ---
@@ -43,8 +47,8 @@ def _where(xp: Any, condition: Array, dy: Array, dx: Array) -> None:
 relu = pointwise(
     "relu",
     "y = max(x, 0)",
-    lambda xp, x, out: xp.maximum(x, 0, out=out),
-    lambda xp, x, y, dy, dx: xp.multiply(dy, y > 0, out=dx),
+    rectify,
+    lambda xp, x, y, dy, dx: _scale(xp, y > 0, dy, dx),
     uses="y",
     cuda=True,
     promotes=None,
@@ -54,7 +58,7 @@ relu6 = pointwise(
     "relu6",
     "y = min(max(x, 0), 6)",
     lambda xp, x, out: xp.clip(x, 0, 6, out=out),
-    lambda xp, x, y, dy, dx: _where(xp, (y > 0) & (y < 6), dy, dx),
+    lambda xp, x, y, dy, dx: _scale(xp, (y > 0) & (y < 6), dy, dx),
     uses="y",
     cuda=True,
     promotes=None,
@@ -85,7 +89,7 @@ hard_sigmoid = pointwise(
     "hard_sigmoid",
     "y = min(max(x/6 + 1/2, 0), 1)",
     lambda xp, x, out: xp.clip(x / 6 + 0.5, 0, 1, out=out),
-    lambda xp, x, y, dy, dx: _where(xp, (xp.abs(x) < 3) / x.dtype.type(6), dy, dx),
+    lambda xp, x, y, dy, dx: _scale(xp, (xp.abs(x) < 3) / x.dtype.type(6), dy, dx),
     cuda=True,
     domain=(-5.0, 5.0),
 )
@@ -105,7 +109,7 @@ hard_tanh = pointwise(
     "hard_tanh",
     "y = min(max(x, -1), 1)",
     lambda xp, x, out: xp.clip(x, -1, 1, out=out),
-    lambda xp, x, y, dy, dx: _where(xp, (x > -1) & (x < 1), dy, dx),
+    lambda xp, x, y, dy, dx: _scale(xp, (x > -1) & (x < 1), dy, dx),
     cuda=True,
 )
 
@@ -113,7 +117,7 @@ hard_shrink = pointwise(
     "hard_shrink",
     "y = x where |x| > threshold, else 0",
     lambda xp, x, out, threshold: xp.multiply(x, xp.abs(x) > threshold, out=out),
-    lambda xp, x, y, dy, dx, threshold: _where(xp, xp.abs(x) > threshold, dy, dx),
+    lambda xp, x, y, dy, dx, threshold: _scale(xp, xp.abs(x) > threshold, dy, dx),
     cuda=True,
     threshold=0.5,
 )
@@ -122,7 +126,7 @@ soft_shrink = pointwise(
     "soft_shrink",
     "y = sign(x) · max(|x| - threshold, 0)",
     lambda xp, x, out, threshold: xp.subtract(x, xp.clip(x, -threshold, threshold), out=out),
-    lambda xp, x, y, dy, dx, threshold: _where(xp, xp.abs(x) > threshold, dy, dx),
+    lambda xp, x, y, dy, dx, threshold: _scale(xp, xp.abs(x) > threshold, dy, dx),
     cuda=True,
     threshold=0.5,
 )
@@ -131,7 +135,7 @@ threshold = pointwise(
     "threshold",
     "y = x where x > limit, else value",
     lambda xp, x, out, limit, value: xp.copyto(out, xp.where(x > limit, x, x.dtype.type(value))),
-    lambda xp, x, y, dy, dx, limit, value: _where(xp, x > limit, dy, dx),
+    lambda xp, x, y, dy, dx, limit, value: _scale(xp, x > limit, dy, dx),
     cuda=True,
     limit=0.0,
     value=0.0,
@@ -336,53 +340,6 @@ sparse_plus = pointwise(
     cuda=True,
 )
 
-# --- with a learned slope ---
-
-
-@kernel(
-    cuda=elementwise("T x, T alpha -> T out", "out = x > T(0) ? x : T(alpha * x)"),
-    examples=broadcasting(),
-)
-def prelu_forward(xp: Any, x: Array, alpha: Array, out: Array) -> None:
-    """out = x if x > 0, else alpha · x"""
-    xp.copyto(out, xp.where(x > 0, x, alpha * x))
-
-
-def _prelu_examples(rng: Any, dtype: str) -> Any:
-    for shape in ((0, 3), (5, 33)):
-        x, dy = normal(rng, shape, dtype), normal(rng, shape, dtype)
-        alpha = normal(rng, shape[1:], dtype)
-        yield (x, alpha, dy, unwritten(shape, dtype), unwritten(shape, dtype)), {}
-
-
-@kernel(
-    cuda=elementwise(
-        "T x, T alpha, T dy -> T dx, T dalpha",
-        "dx = x > T(0) ? dy : T(alpha * dy); dalpha = x > T(0) ? T(0) : T(x * dy)",
-    ),
-    examples=_prelu_examples,
-)
-def prelu_backward(xp: Any, x: Array, alpha: Array, dy: Array, dx: Array, dalpha: Array) -> None:
-    """dx = f'(x) · dy; dalpha = min(x, 0) · dy, for each element of x"""
-    xp.copyto(dx, xp.where(x > 0, dy, alpha * dy))
-    xp.multiply(xp.minimum(x, 0), dy, out=dalpha)
-
-
-@op(shape=broadcast("prelu"), promotes="common")
-def prelu(x: Array, alpha: Array) -> Any:
-    """y = x if x > 0, else alpha · x, with a learned alpha that broadcasts.  arXiv:1502.01852"""
-    from gpunn.ops.reduce import sum_to
-
-    y = empty(broadcast("prelu")(x, alpha).shape, result_dtype(x, alpha), x)
-    prelu_forward(x, alpha, y)
-
-    def gradient(dy: Array, needed: tuple[bool, bool]) -> tuple:
-        dx, dalpha = empty_like(dy), empty_like(dy)
-        prelu_backward(x, alpha, dy, dx, dalpha)
-        return sum_to(dx, x.shape), sum_to(dalpha, alpha.shape)
-
-    return y, Joint(gradient)
-
 
 def gelu(x: Any, approximate: bool = True) -> Any:
     """y = x Φ(x), by default in the tanh form, as in `keras.ops.gelu`.  arXiv:1606.08415"""
@@ -391,7 +348,7 @@ def gelu(x: Any, approximate: bool = True) -> Any:
 
 __all__ = [
     "celu", "elu", "gelu", "gelu_exact", "gelu_tanh", "hard_shrink", "hard_sigmoid", "hard_silu",
-    "hard_tanh", "leaky_relu", "log_sigmoid", "logistic", "mish", "prelu", "relu", "relu6", "selu",
+    "hard_tanh", "leaky_relu", "log_sigmoid", "logistic", "mish", "relu", "relu6", "selu",
     "sigmoid", "silu", "soft_shrink", "softplus", "softsign", "sparse_plus", "sparse_sigmoid",
     "squareplus", "tanh", "tanh_shrink", "threshold",
 ]  # fmt: skip

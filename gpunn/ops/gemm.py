@@ -15,8 +15,8 @@ from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import copy_into
 from gpunn.errors import ShapeError
-from gpunn.ops import activations as _declared  # noqa: F401  (declares relu, sigmoid, tanh)
 from gpunn.ops import pointwise
+from gpunn.ops.activations import rectify
 from gpunn.ops.examples import broadcasting, normal, unwritten
 from gpunn.ops.reduce import reduce_sum, sum_to
 from gpunn.ops.rules import broadcast_shapes, result_dtype, shape_of
@@ -60,7 +60,7 @@ def gemm(
     if bias is not None:
         out += bias
     if relu:
-        xp.maximum(out, 0, out=out)
+        rectify(xp, out, out)
 
 
 def _bias_activation(name: str) -> Kernel:

@@ -73,21 +73,25 @@ def _loss_kernel(make_x: Callable, make_target: Callable, **options: float) -> C
     return decorate
 
 
-def _mark(xp: Any, labels: Array, n: int) -> tuple[Array, Array, Array]:
-    """Row numbers, labels within range, and which were in range."""
-    valid = (labels >= 0) & (labels < n)
-    return xp.arange(labels.shape[0]), xp.where(valid, labels, 0), valid
+def _mark(xp: Any, labels: Array, n: int) -> tuple[Array, Array]:
+    """Where the label of each row is in x.reshape(-1), and which labels are within range."""
+    within = labels % n
+    return xp.arange(0, labels.shape[0] * n, n) + within, within == labels
 
 
 @_loss_kernel(_logits, _labels)
 def sparse_softmax_cross_entropy(xp: Any, x: Array, labels: Array, loss: Array, dx: Array) -> None:
     """loss = log Σ e^x - x[label]; dx = softmax(x) - [label]; NaN if no such label"""
-    rows, safe, valid = _mark(xp, labels, x.shape[1])
-    total = exp_shifted(xp, x, dx)
-    shifted = x[rows, safe] - xp.max(x, axis=1)
-    xp.copyto(loss, xp.where(valid, xp.log(total[:, 0]) - shifted, xp.nan), casting="same_kind")
+    marked, valid = _mark(xp, labels, x.shape[1])
+    xp.subtract(x, x.max(axis=1, keepdims=True), out=dx)
+    flat = dx.reshape(-1)
+    picked = flat[marked]
+    xp.exp(dx, out=dx)
+    total = dx.sum(axis=1, keepdims=True)
+    values = xp.log(total[:, 0]) - picked
+    xp.copyto(loss, xp.where(valid, values, xp.nan), casting="same_kind")
     dx /= total
-    dx[rows, safe] -= valid
+    flat[marked] -= valid
 
 
 @_loss_kernel(_logits, _probabilities)
@@ -105,14 +109,15 @@ def sparse_cross_entropy(
     xp: Any, x: Array, labels: Array, loss: Array, dx: Array, epsilon: float
 ) -> None:
     """loss = -log p with p = x[label] / Σ x clipped to [ε, 1 - ε]; NaN if no such label"""
-    rows, safe, valid = _mark(xp, labels, x.shape[1])
+    marked, valid = _mark(xp, labels, x.shape[1])
     total = xp.sum(x, axis=1)
-    p = x[rows, safe] / total
+    target = x.reshape(-1)[marked]
+    p = target / total
     inside = valid & (p >= epsilon) & (p <= 1 - epsilon)
     values = -xp.log(xp.clip(p, epsilon, 1 - epsilon))
     xp.copyto(loss, xp.where(valid, values, xp.nan), casting="same_kind")
     xp.copyto(dx, (inside / total)[:, None], casting="same_kind")
-    dx[rows, safe] -= inside / xp.where(inside, x[rows, safe], 1)
+    dx.reshape(-1)[marked] -= inside / xp.where(inside, target, 1)
 
 
 @_loss_kernel(_probabilities, _probabilities, epsilon=1e-7)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
+from gpunn.backend.blas import axpby
 from gpunn.backend.cuda import elementwise
 from gpunn.backend.devices import cpu
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
 
-BLOCK = 1 << 17  # elements: long enough to hide the calls; the fastest of 16 K to 128 K as measured
+BLOCK = 1 << 17  # elements: few enough to stay near in the caches, enough to hide the calls
 
 
 class _Scratch(threading.local):
@@ -77,8 +79,7 @@ def _update(signature: str, operation: str, examples: Callable) -> Callable:
 def sgd(xp: Any, w: Array, g: Array, rate: Array) -> None:
     """w -= η g"""
     for w_, g_, t in in_blocks(xp, w, g):
-        xp.multiply(g_, rate, out=t)
-        w_ -= t
+        axpby(xp, -rate, g_, 1, w_, t)
 
 
 @_update(
@@ -91,13 +92,10 @@ def sgd_momentum(
 ) -> None:
     """m = μ m - η g; w += m, or w += μ m - η g with Nesterov's look ahead"""
     for w_, g_, m_, t in in_blocks(xp, w, g, m):
-        xp.multiply(g_, rate, out=t)
-        m_ *= momentum
-        m_ -= t
+        axpby(xp, -rate, g_, momentum, m_, t)
         if nesterov:
-            w_ -= t
-            xp.multiply(m_, momentum, out=t)
-            w_ += t
+            axpby(xp, -rate, g_, 1, w_, t)
+            axpby(xp, momentum, m_, 1, w_, t)
         else:
             w_ += m_
 
@@ -113,10 +111,7 @@ def adagrad(xp: Any, w: Array, g: Array, a: Array, rate: Array, epsilon: float) 
         xp.multiply(g_, g_, out=t)
         a_ += t
         xp.add(a_, epsilon, out=t)
-        xp.sqrt(t, out=t)
-        xp.divide(g_, t, out=t)
-        t *= rate
-        w_ -= t
+        _descend(xp, w_, g_, t, rate)
 
 
 @_update(
@@ -129,10 +124,7 @@ def rmsprop(xp: Any, w: Array, g: Array, v: Array, rate: Array, rho: float, epsi
     for w_, g_, v_, t in in_blocks(xp, w, g, v):
         _mean_square(xp, g_, v_, t, rho)
         xp.add(v_, epsilon, out=t)
-        xp.sqrt(t, out=t)
-        xp.divide(g_, t, out=t)
-        t *= rate
-        w_ -= t
+        _descend(xp, w_, g_, t, rate)
 
 
 @_update(
@@ -174,10 +166,7 @@ def rmsprop_centered(
     for w_, g_, v_, a_, t in in_blocks(xp, w, g, v, a):
         _variance(xp, g_, v_, a_, t, rho)
         t += epsilon
-        xp.sqrt(t, out=t)
-        xp.divide(g_, t, out=t)
-        t *= rate
-        w_ -= t
+        _descend(xp, w_, g_, t, rate)
 
 
 @_update(
@@ -200,9 +189,7 @@ def rmsprop_centered_momentum(
 def _variance(xp: Any, g: Array, v: Array, a: Array, t: Array, rho: float) -> None:
     """v = ρ v + (1 - ρ) g²; a = ρ a + (1 - ρ) g; t = v - a²"""
     _mean_square(xp, g, v, t, rho)
-    a *= rho
-    xp.multiply(g, 1 - rho, out=t)
-    a += t
+    axpby(xp, 1 - rho, g, rho, a, t)
     xp.multiply(a, a, out=t)
     xp.subtract(v, t, out=t)
 
@@ -210,9 +197,14 @@ def _variance(xp: Any, g: Array, v: Array, a: Array, t: Array, rho: float) -> No
 def _mean_square(xp: Any, g: Array, v: Array, t: Array, rho: float) -> None:
     """v = ρ v + (1 - ρ) g²"""
     xp.multiply(g, g, out=t)
-    t *= 1 - rho
-    v *= rho
-    v += t
+    axpby(xp, 1 - rho, t, rho, v, t)
+
+
+def _descend(xp: Any, w: Array, g: Array, t: Array, rate: Array) -> None:
+    """w -= η g / √t"""
+    xp.sqrt(t, out=t)
+    xp.divide(g, t, out=t)
+    axpby(xp, -rate, t, 1, w, t)
 
 
 def _descend_with_momentum(
@@ -221,9 +213,7 @@ def _descend_with_momentum(
     """m = μ m + η g / √t; w -= m"""
     xp.sqrt(t, out=t)
     xp.divide(g, t, out=t)
-    t *= rate
-    m *= momentum
-    m += t
+    axpby(xp, rate, t, momentum, m, t)
     w -= m
 
 
@@ -246,13 +236,13 @@ def adam_rate(
     xp: Any, rate: Array, iteration: Array, out: Array, beta_1: float, beta_2: float
 ) -> None:
     """out = η √(1 - β₂^t) / (1 - β₁^t) with t = iteration + 1, in float64"""
-    t = iteration + np.float64(1)
-    out[...] = rate * (xp.sqrt(1 - beta_2**t) / (1 - beta_1**t))
+    t = iteration.item() + 1
+    out.fill(rate.item() * (sqrt(1 - beta_2**t) / (1 - beta_1**t)))
 
 
 @_update(
     "T g, raw T rate, T beta_1, T beta_2, T epsilon -> T w, T m, T v",
-    "m += (g - m) * (T(1) - beta_1); v += (g * g - v) * (T(1) - beta_2);"
+    "m = beta_1 * m + (T(1) - beta_1) * g; v = beta_2 * v + (T(1) - beta_2) * g * g;"
     "w -= rate[0] * m / (sqrt(v) + epsilon)",
     _examples(2, beta_1=0.9, beta_2=0.999, epsilon=1e-7),
 )
@@ -260,19 +250,15 @@ def adam(
     xp: Any, w: Array, g: Array, m: Array, v: Array, rate: Array,
     beta_1: float, beta_2: float, epsilon: float,
 ) -> None:  # fmt: skip
-    """m += (1 - β₁)(g - m); v += (1 - β₂)(g² - v); w -= η̂ m / (√v + ε).  arXiv:1412.6980"""
+    """m = β₁ m + (1 - β₁) g; v = β₂ v + (1 - β₂) g²; w -= η̂ m / (√v + ε).  arXiv:1412.6980"""
     for w_, g_, m_, v_, t in in_blocks(xp, w, g, m, v):
         _moments(xp, g_, m_, v_, t, beta_1, beta_2)
-        xp.sqrt(v_, out=t)
-        t += epsilon
-        xp.divide(m_, t, out=t)
-        t *= rate
-        w_ -= t
+        _descend_by_moments(xp, w_, m_, v_, t, rate, epsilon)
 
 
 @_update(
     "T g, raw T rate, T beta_1, T beta_2, T epsilon -> T w, T m, T v, T v_max",
-    "m += (g - m) * (T(1) - beta_1); v += (g * g - v) * (T(1) - beta_2);"
+    "m = beta_1 * m + (T(1) - beta_1) * g; v = beta_2 * v + (T(1) - beta_2) * g * g;"
     "v_max = v > v_max ? v : v_max; w -= rate[0] * m / (sqrt(v_max) + epsilon)",
     _examples(3, beta_1=0.9, beta_2=0.999, epsilon=1e-7),
 )
@@ -284,22 +270,23 @@ def adam_amsgrad(
     for w_, g_, m_, v_, top, t in in_blocks(xp, w, g, m, v, v_max):
         _moments(xp, g_, m_, v_, t, beta_1, beta_2)
         xp.maximum(top, v_, out=top)
-        xp.sqrt(top, out=t)
-        t += epsilon
-        xp.divide(m_, t, out=t)
-        t *= rate
-        w_ -= t
+        _descend_by_moments(xp, w_, m_, top, t, rate, epsilon)
 
 
 def _moments(xp: Any, g: Array, m: Array, v: Array, t: Array, beta_1: float, beta_2: float) -> None:
-    """m += (1 - β₁)(g - m); v += (1 - β₂)(g² - v)"""
-    xp.subtract(g, m, out=t)
-    t *= 1 - beta_1
-    m += t
-    xp.multiply(g, g, out=t)
-    t -= v
-    t *= 1 - beta_2
-    v += t
+    """m = β₁ m + (1 - β₁) g; v = β₂ v + (1 - β₂) g²"""
+    axpby(xp, 1 - beta_1, g, beta_1, m, t)
+    _mean_square(xp, g, v, t, beta_2)
+
+
+def _descend_by_moments(
+    xp: Any, w: Array, m: Array, v: Array, t: Array, rate: Array, epsilon: float
+) -> None:
+    """w -= η m / (√v + ε)"""
+    xp.sqrt(v, out=t)
+    t += epsilon
+    xp.divide(m, t, out=t)
+    axpby(xp, -rate, t, 1, w, t)
 
 
 # --- gradients and weights before the update ---
@@ -307,17 +294,14 @@ def _moments(xp: Any, g: Array, m: Array, v: Array, t: Array, beta_1: float, bet
 
 @_update(
     "raw T rate, T decay -> T w",
-    "w -= w * decay * rate[0]",
+    "w *= T(1) - decay * rate[0]",
     lambda rng, dtype: (
         ((w, rate), {"decay": 0.1}) for (w, _, rate), _ in _examples(0)(rng, dtype)
     ),
 )
 def decay_weights(xp: Any, w: Array, rate: Array, decay: float) -> None:
     """w -= η λ w, decoupled weight decay.  arXiv:1711.05101"""
-    for w_, t in in_blocks(xp, w):
-        xp.multiply(w_, decay, out=t)
-        t *= rate
-        w_ -= t
+    w *= 1 - decay * rate
 
 
 @kernel(
@@ -367,4 +351,4 @@ def clip_by_norm(xp: Any, g: Array, squared: Array, limit: float) -> None:
 )
 def increment(xp: Any, x: Array) -> None:
     """x += 1"""
-    xp.add(x, x.dtype.type(1), out=x)
+    x += 1

@@ -1,0 +1,71 @@
+"""y = a x + b y in one pass over memory, by the BLAS library that NumPy itself computes with.
+
+NumPy needs three passes for it. Its own matrix products come from OpenBLAS, MKL or Accelerate, and
+all of these have an `axpby` that NumPy does not show; where it is not found, three passes it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpunn.backend.protocol import Array
+
+LEAST = 1 << 13  # elements: below this the foreign call costs more than it saves
+
+_NAMES = (  # `{}` is s or d; the type of lengths and strides
+    ("scipy_cblas_{}axpby64_", ctypes.c_int64),  # the OpenBLAS in NumPy's wheels
+    ("cblas_{}axpby64_", ctypes.c_int64),
+    ("cblas_{}axpby", ctypes.c_int),  # MKL, and OpenBLAS of a distribution
+    ("catlas_{}axpby", ctypes.c_int),  # Accelerate
+)
+_ADDRESS = ctypes.c_char * 1  # its `from_buffer` is twice as fast as `array.ctypes.data`
+_LETTERS = {"f": ("s", ctypes.c_float), "d": ("d", ctypes.c_double)}
+
+
+def axpby(xp: Any, a: Any, x: Array, b: float, y: Array, t: Array) -> None:
+    """y = a x + b y for contiguous x, y and a temporary t, which may be x; `a`: float or (1,)"""
+    call = _found(x.dtype.char) if xp is np and x.size >= LEAST else None
+    if call is None:
+        xp.multiply(x, a, out=t)
+        if b != 1:
+            y *= b
+        y += t
+    else:
+        factor = a if isinstance(a, float) else a.item()
+        call(x.size, factor, _ADDRESS.from_buffer(x), 1, b, _ADDRESS.from_buffer(y), 1)
+
+
+@cache
+def _found(char: str) -> Callable[..., None] | None:
+    """The library's function for this dtype, None if there is none."""
+    if char not in _LETTERS:
+        return None
+    letter, number = _LETTERS[char]
+    for library in _libraries():
+        for name, integer in _NAMES:
+            function = getattr(library, name.format(letter), None)
+            if function is not None:
+                array = ctypes.c_void_p, integer
+                function.argtypes = [integer, number, *array, number, *array]
+                function.restype = None
+                return function
+    return None
+
+
+def _libraries() -> list[ctypes.CDLL]:
+    """What NumPy's linear algebra is linked to, and what lies beside NumPy in its wheel."""
+    places = [Path(np.linalg._umath_linalg.__file__)]
+    places += sorted((Path(np.__file__).parents[1] / "numpy.libs").glob("*openblas*"))
+    found = []
+    for place in places:
+        try:
+            found.append(ctypes.CDLL(str(place)))
+        except OSError:
+            continue
+    return found
