@@ -32,6 +32,7 @@ from gpunn.metrics import Metric
 from gpunn.models import Model, Sequential
 from gpunn.optimizers import Optimizer
 from gpunn.regularizers import Regularizer
+from gpunn.training.function import function
 from gpunn.version import __version__
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -106,6 +106,11 @@ class Tape:
         return found if into is None else _settle(found, into)
 
 
+def is_differentiating() -> bool:
+    """True while a tape of this thread records."""
+    return bool(state.tapes)
+
+
 def _refuse_while_recording() -> None:
     if state.tapes:
         raise GradientError(

@@ -48,7 +48,9 @@ class Variable(Tensor):
     >>> v.assign_add([1.0, 1.0])
     """
 
-    __slots__ = ("_trainable", "constraint", "initializer", "name", "path", "regularizer")
+    __slots__ = (
+        "_trainable", "assignments", "constraint", "initializer", "name", "path", "regularizer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class Variable(Tensor):
         self.initializer: Callable | None = initializer if callable(initializer) else None
         self.regularizer: Callable | None = None
         self.constraint: Callable | None = None
+        self.assignments = 0  # how often `assign` replaced the values
         self.trainable = trainable
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -121,6 +124,7 @@ class Variable(Tensor):
                 f"{self.data.shape}. They must agree."
             )
         copy_into(array, self.data)
+        self.assignments += 1
         return self
 
     def assign_add(self, value: Any) -> Variable:

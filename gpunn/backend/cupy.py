@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.backend.capture import GraphRecorder, PinnedInput
 from gpunn.backend.protocol import Array, Shape
 from gpunn.errors import DeviceError, DTypeError
 
@@ -57,6 +58,12 @@ class CupyBackend:
 
     def synchronize(self) -> None:
         self.xp.cuda.Device(self.ordinal).synchronize()
+
+    def recorder(self, first: Any = None) -> GraphRecorder:
+        return GraphRecorder(self.xp, self.ordinal, first)
+
+    def fixed_input(self, batch: Array, owned: bool) -> PinnedInput:
+        return PinnedInput(self.xp, batch)
 
     def memory_stats(self) -> dict[str, int]:
         pool = self.xp.get_default_memory_pool()

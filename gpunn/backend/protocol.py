@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from gpunn.backend.recorder import Recorder
+
 Array = Any  # numpy.ndarray or cupy.ndarray: whatever `Backend.array_type` is
 Shape = tuple[int, ...]
+
+
+class FixedInput(Protocol):
+    """An array that a recording reads, which takes the values of each batch."""
+
+    array: Array
+
+    def take(self, batch: Array) -> None:
+        """Put the values of a batch in place; returns before the device has them."""
 
 
 class Backend(Protocol):
@@ -39,6 +51,12 @@ class Backend(Protocol):
 
     def synchronize(self) -> None:
         """Wait until everything launched on the device is done."""
+
+    def recorder(self, first: Any = None) -> Recorder:
+        """What records a step of the calling thread; `first`: its recording of the same step."""
+
+    def fixed_input(self, batch: Array, owned: bool) -> FixedInput:
+        """A place for batches like this host or device array; `owned`: it may be the place."""
 
     def memory_stats(self) -> dict[str, int]:
         """Bytes: ``used``, ``cached`` (kept for reuse), ``peak`` (of used; -1 if unknown)."""

@@ -12,7 +12,9 @@ import numpy as np
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.protocol import Array
+from gpunn.backend.recorder import before_replays
 from gpunn.backend.transfer import copy_into, fill
+from gpunn.changes import note_change
 from gpunn.errors import ShapeError
 from gpunn.naming import to_snake_case, unique_name
 from gpunn.objects import Configurable
@@ -90,6 +92,8 @@ class Optimizer(Configurable):
         self._plan: list[_Part] = []
         self._plan_key: tuple | None = None
         self._warned = False
+        self._updates = 0
+        self._counted_since: int | None = None  # the count of assignments to the iteration
         self._given_rate = self._checked_rate(learning_rate)
         with name_scope(self.name):
             self.iterations = Variable(0, dtype="int32", trainable=False, name="iteration")
@@ -123,7 +127,12 @@ class Optimizer(Configurable):
         return float(rate()) if callable(rate) else rate
 
     def _updates_made(self) -> int:
-        return int(self.iterations) if hasattr(self, "iterations") else 0
+        """The iteration, counted on the host; read from the device where it was assigned."""
+        if not hasattr(self, "iterations"):
+            return 0
+        if self._counted_since != self.iterations.assignments:
+            self._updates, self._counted_since = int(self.iterations), self.iterations.assignments
+        return self._updates
 
     @property
     def learning_rate(self) -> Any:
@@ -132,7 +141,10 @@ class Optimizer(Configurable):
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        self._given_rate = self._checked_rate(rate)
+        checked = self._checked_rate(rate)
+        if callable(checked) or callable(self._given_rate):
+            note_change()  # whether the host computes it before each update
+        self._given_rate, self._counted_since = checked, None
         self._learning_rate.assign(self._rate_now())
 
     # --- state ---
@@ -219,17 +231,18 @@ class Optimizer(Configurable):
                     )
                 copy_into(array, place)
             arrays.append(array)
-        self.refresh_rate()
         self.apply_buffers(variables, [array is not None for array in arrays])
 
-    def refresh_rate(self) -> None:
+    def _refresh_rate(self) -> None:
         """Put the learning rate of a schedule or function into its variable, before an update."""
-        if callable(self._given_rate):
-            fill(self._learning_rate.data, value=self._rate_now())
+        fill(self._learning_rate.data, value=self._rate_now())
+        self._updates += 1
 
     def apply_buffers(self, variables: Sequence[Variable], present: Sequence[bool]) -> None:
         """One update with the gradients that stand in the flat buffers already."""
         plan = self._planned(variables, tuple(present))
+        if callable(self._given_rate):
+            before_replays(self._refresh_rate)
         self._clip(plan)
         for part in plan:
             group = part.group

@@ -47,6 +47,15 @@ def leaves(value: Any) -> list[Any]:
     return found
 
 
+def to_tensors(value: Any) -> Any:
+    """Arrays as tensors of the current device, in the structure they come in."""
+    return map_structure(_to_tensor, value)
+
+
+def _to_tensor(array: Array) -> Tensor:
+    return Tensor(devices.current().asarray(array))
+
+
 def _is_container(value: Any) -> bool:
     """A dict, or a list or tuple of arrays; a list of numbers is an array."""
     if isinstance(value, Mapping):

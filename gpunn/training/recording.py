@@ -2,7 +2,8 @@
 
 The first run is eager and builds what is made lazily. The next two are real steps as well, and are
 recorded; where both recordings agree, every later batch is copied into the recorded inputs and the
-list of kernels is replayed. Where they do not, the step stays eager, and says why once.
+program is replayed: a list of kernels on the CPU, a CUDA graph on a GPU. Where they do not, the
+step stays eager, and says why once.
 """
 
 from __future__ import annotations
@@ -10,37 +11,25 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import devices
-from gpunn.backend.recorder import Recorder
+from gpunn.backend.recorder import Program, Recorder
 from gpunn.changes import changes
-from gpunn.training.data import leaves, map_structure
+from gpunn.training.data import leaves, map_structure, to_tensors
 
 _MOST_WASTED = 8
 _MOST = 8  # recordings of one step: signatures that come rarely make room for others
+_MOST_BYTES = 1 << 30  # of all recordings of one step but the newest
 
 
-class _Program:
-    """What is replayed: kernel calls, and views of their results."""
-
-    def __init__(self, recorder: Recorder, result: Any):
-        self.calls = recorder.program()
-        self.arena_bytes = recorder.arena.used + recorder.arena.cached
-        self.result = map_structure(lambda t: Tensor(recorder.detached(t.data)), result)
-
-    def run(self) -> Any:
-        """The next step."""
-        for call in self.calls:
-            call()
-        return self.results()
-
-    def results(self) -> Any:
-        """Copies of the results, for the next run overwrites them."""
-        return map_structure(lambda t: Tensor(np.array(t.data)), self.result)
+def quiet() -> np.errstate:
+    """Overflow gives infinity without NumPy's warnings, as on a GPU."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 class RecordedStep:
@@ -49,7 +38,8 @@ class RecordedStep:
     def __init__(self, function: Callable[..., Any]):
         self.function = function
         self.problem: str | None = None  # why it stays eager
-        self.program: _Program | None = None
+        self.program: Program | None = None
+        self.result: Any = None  # what the program writes its results into
         self._first: Recorder | None = None  # the recording that the next one shall repeat
         self._warm = False
         self._wasted = 0  # recordings that were stale before they could be repeated, in a row
@@ -57,22 +47,32 @@ class RecordedStep:
         self._inputs: Any = None
         self._lock = threading.Lock()
 
-    def __call__(self, batch: tuple, owned: bool) -> Any:
-        """Run on a batch of host arrays; `owned`: they stay, and may serve as the inputs."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the recording keeps."""
+        return 0 if self.program is None else self.program.nbytes
+
+    def __call__(self, batch: tuple, owned: bool = False) -> Any:
+        """Run on a batch of arrays; `owned`: they stay, and may serve as the inputs."""
         if self.problem is None and self._warm and self._lock.acquire(blocking=False):
             try:
                 if self._made_at != changes.count:
                     self._start_anew()
                 if self._inputs is None:
-                    self._inputs = batch if owned else map_structure(np.array, batch)
+                    fix = partial(devices.current().fixed_input, owned=owned)
+                    self._inputs = map_structure(fix, batch)
                 for place, array in zip(leaves(self._inputs), leaves(batch), strict=True):
-                    if place is not array:
-                        np.copyto(place, array)
-                return self._record() if self.program is None else self.program.run()
+                    place.take(array)
+                return self._record() if self.program is None else self._replay(self.program)
             finally:
                 self._lock.release()
         self._warm = True
-        return self.function(*map_structure(Tensor, batch))
+        return self.function(*to_tensors(batch))
+
+    def _replay(self, program: Program) -> Any:
+        """The next step; copies of its results, for the one after it overwrites them."""
+        program.run()
+        return map_structure(_copied, self.result)
 
     def _start_anew(self) -> None:
         """Forget the recording: something has changed since."""
@@ -80,53 +80,71 @@ class RecordedStep:
             self._wasted += 1
             if self._wasted == _MOST_WASTED:
                 self.problem = "settings of layers, or others, change in every step"
-        self.program = self._first = None
+        self.program = self._first = self.result = None
 
     def _record(self) -> Any:
-        before = changes.count
-        with Recorder(devices.cpu) as recorder:
-            result = self.function(*map_structure(Tensor, self._inputs))
-            recorder.note_results([t.data for t in leaves(result)])
-        if self._first is None:
-            self._first, self._made_at = recorder, changes.count
+        """A step that is listened to, the first or the second time."""
+        before, first, result = changes.count, self._first, None
+        inputs = map_structure(lambda place: Tensor(place.array), self._inputs)
+        recorder = devices.current().recorder(first)
+        with recorder:
+            result = self.function(*inputs)
+            recorder.note_results([t.data if isinstance(t, Tensor) else t for t in leaves(result)])
+        if first is None:
+            self._first, self._made_at, self.problem = recorder, changes.count, recorder.problem
             return result
-        self.problem = recorder.differs_from(self._first)
+        self._first = None
+        self.problem = recorder.differs_from(first)
         if self.problem is None and changes.count != before:
             self.problem = "each step sets an attribute of a layer or another setting"
-        self._first = None
         if self.problem is None:
             self._wasted = 0
-            self.program = _Program(recorder, result)
-            return self.program.results()
-        return result
+            self.program = recorder.program()
+            self.result = map_structure(partial(_detached, recorder), result)
+        if recorder.computes:
+            return map_structure(_copied, result)
+        return self.function(*inputs) if self.program is None else self._replay(self.program)
+
+
+def _copied(value: Any) -> Any:
+    return Tensor(value.data.copy()) if isinstance(value, Tensor) else value
+
+
+def _detached(recorder: Recorder, value: Any) -> Any:
+    return Tensor(recorder.detached(value.data)) if isinstance(value, Tensor) else value
 
 
 class Recordings:
     """The recorded steps of one function, by the signature of the batch; a bounded number."""
 
-    def __init__(self, function: Callable[..., Any]):
-        self.function = function
+    def __init__(self) -> None:
         self.steps: OrderedDict[Any, RecordedStep] = OrderedDict()
 
-    def for_batch(self, batch: tuple) -> RecordedStep:
-        """The recorded step for batches like this one."""
-        key = _signature(batch)
+    def find(self, key: Any, function: Callable[..., Any]) -> RecordedStep:
+        """The recorded step under this key and device; one of `function` where there is none."""
+        key = devices.current().device, key
         found = self.steps.get(key)
         if found is None:
-            found = self.steps[key] = RecordedStep(self.function)
-            if len(self.steps) > _MOST:
-                self.steps.popitem(last=False)
+            found = self.steps[key] = RecordedStep(function)
+            self._make_room()
         else:
             self.steps.move_to_end(key)
         return found
 
+    def _make_room(self) -> None:
+        """Forget what was used longest ago, where there are too many or too large ones."""
+        nbytes = sum(step.nbytes for step in self.steps.values())
+        while len(self.steps) > _MOST or (nbytes > _MOST_BYTES and len(self.steps) > 1):
+            _, oldest = self.steps.popitem(last=False)
+            nbytes -= oldest.nbytes
 
-def _signature(value: Any) -> Any:
+
+def signature(value: Any) -> Any:
     """Structure, shapes and dtypes of a batch."""
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "shape"):
         return value.shape, value.dtype.char
     if isinstance(value, dict):
-        return tuple([(k, _signature(v)) for k, v in value.items()])
+        return tuple([(k, signature(v)) for k, v in value.items()])
     if isinstance(value, (tuple, list)):
-        return tuple([_signature(v) for v in value])
+        return tuple([signature(v) for v in value])
     return value

@@ -6,31 +6,15 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from gpunn.autodiff.tape import Tape, no_grad
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable
-from gpunn.backend import devices
 from gpunn.backend.protocol import Array
 from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
-from gpunn.training.data import leaves, map_structure
-from gpunn.training.recording import Recordings
-
-
-def to_tensors(value: Any) -> Any:
-    """Arrays as tensors of the current device, in the structure they come in."""
-    return map_structure(_to_tensor, value)
-
-
-def _to_tensor(array: Array) -> Tensor:
-    return Tensor(devices.current().asarray(array))
-
-
-def quiet() -> np.errstate:
-    """Overflow gives infinity without NumPy's warnings, as on a GPU."""
-    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+from gpunn.training.data import leaves, to_tensors
+from gpunn.training.describe import describe
+from gpunn.training.recording import Recordings, quiet, signature
 
 
 def can_record(model: Any) -> bool:
@@ -59,7 +43,7 @@ class Step:
         self.variables: Sequence[Variable] = model.trainable_variables
         self.classes: int | None = None  # outputs of the model, found when labels are checked
         self.recordings = {
-            function: Recordings(function)
+            function: Recordings()
             for function in (self._train, self._test, self._predict)
             if records
         }
@@ -75,7 +59,6 @@ class Step:
 
     def train(self, x: Any, y: Any, sample_weight: Any, owned: bool = False) -> None:
         """One update of the weights. `owned`: the arrays are ours to keep, nobody else's."""
-        self.model.optimizer.refresh_rate()
         self._run(self._train, (x, y, sample_weight), owned)
 
     def test(self, x: Any, y: Any, sample_weight: Any) -> None:
@@ -85,6 +68,16 @@ class Step:
     def predict(self, x: Any) -> Any:
         """The outputs for one batch."""
         return self._run(self._predict, (x,))
+
+    def describe(self, times: bool = False) -> None:
+        """Print what was recorded: the kernels in order, their arrays, options and bytes.
+
+        `times`: run each kernel on its own and print the median time; all values are put back.
+
+        >>> model.step.describe()
+        """
+        found = {f.__name__.lstrip("_"): r for f, r in self.recordings.items()}
+        describe(self.model.name, found, times)
 
     def try_loss(self, x: Any, y: Any, sample_weight: Any) -> None:
         """Compute the compiled loss and drop it: what does not fit shows here, early."""
@@ -96,9 +89,9 @@ class Step:
     def _run(self, function: Any, batch: tuple, owned: bool = False) -> Any:
         with quiet():
             recordings = self.recordings.get(function)
-            if recordings is None or devices.current() is not devices.cpu:
+            if recordings is None:
                 return function(*to_tensors(batch))
-            recorded = recordings.for_batch(batch)
+            recorded = recordings.find(signature(batch), function)
             result = recorded(batch, owned)
             if recorded.problem is not None and not self.model._told_why_eager:
                 self.model._told_why_eager = True

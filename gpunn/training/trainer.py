@@ -14,9 +14,9 @@ from gpunn.callbacks import Callback, History
 from gpunn.errors import GpunnError
 from gpunn.metrics import Mean
 from gpunn.training.compiled import CompiledMetrics, compile_loss
-from gpunn.training.data import ArrayData, make_data, make_validation, map_structure
+from gpunn.training.data import ArrayData, make_data, make_validation, map_structure, to_tensors
 from gpunn.training.loop import Loop
-from gpunn.training.step import Step, can_record, to_tensors
+from gpunn.training.step import Step, can_record
 
 _ALL = 2**31 - 1  # a batch size that no data reaches
 
@@ -111,6 +111,13 @@ class Trainer:
             raise NotCompiledError(
                 f"{method}() needs a compiled model. Call model.compile(optimizer, loss) first."
             )
+
+    @property
+    def step(self) -> Step:
+        """The step in use, with what it has recorded: ``model.step.describe()``."""
+        if self._step is None:
+            raise ValueError(f"Model '{self.name}' has made no step yet. Call fit() first.")  # type: ignore[attr-defined]
+        return self._step
 
     def make_step(self, x: Any = None) -> Step:
         """The step for the weights that are trainable now; builds the model on the batch `x`."""

@@ -8,7 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from gpunn.backend.numpy import BufferPool, NumpyBackend
+from gpunn.backend.buffers import BufferPool
+from gpunn.backend.numpy import NumpyBackend
 
 LARGE = 100_000  # bytes, above BufferPool.smallest
 

@@ -1,5 +1,6 @@
 """The simulated `cupy.ndarray`: a NumPy array that must not be mistaken for one."""
 
+import math
 import operator
 
 import numpy as np
@@ -18,15 +19,15 @@ class ndarray:  # noqa: N801 - CuPy's name
     __array_priority__ = 100
 
     def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
+        place = memptr
+        if place is None:
+            count = math.prod(shape) if isinstance(shape, tuple | list) else shape
+            place = device.alloc(count * np.dtype(dtype).itemsize)
+        buffer = place.mem.owner.reshape(-1).view(np.uint8)
+        self._array = np.ndarray(shape, dtype, buffer, place.offset, strides, order)
+        self._memory, self.base = place.mem, None
         if memptr is None:
-            self._array = np.empty(shape, dtype, order)
-            self._memory = device.Memory(self._array)
             device.poison(self._array)
-        else:
-            buffer = memptr.mem.owner.reshape(-1).view(np.uint8)
-            self._array = np.ndarray(shape, dtype, buffer, memptr.offset, strides, order)
-            self._memory = memptr.mem
-        self.base = None
 
     @classmethod
     def _of(cls, array, memory, base):
@@ -178,8 +179,11 @@ def _functions():
 
 
 def wrap(array):
-    """A device array that owns `array`, which nobody else may hold."""
-    return ndarray._of(array, device.Memory(array), None)
+    """A device array of these values."""
+    strides = np.empty_like(array).strides  # packed, the axes in the same order
+    copy = ndarray(array.shape, array.dtype, device.alloc(array.nbytes), strides)
+    copy._array[...] = array
+    return copy
 
 
 def _method(name, self, *args, **kwargs):

@@ -3,13 +3,17 @@
 import ctypes
 
 from .device import (
+    Event,
     Graph,
     Memory,
     MemoryPointer,
     MemoryPool,
     Stream,
+    UnownedMemory,
     alloc,
+    alloc_pinned_memory,
     get_current_stream,
+    get_elapsed_time,
     is_capturing,
     launch,
     statistics,
@@ -124,13 +128,17 @@ class runtime:  # noqa: N801 - a module in CuPy
 
 __all__ = [
     "Device",
+    "Event",
     "Graph",
     "Memory",
     "MemoryPointer",
     "MemoryPool",
     "Stream",
+    "UnownedMemory",
     "alloc",
+    "alloc_pinned_memory",
     "get_current_stream",
+    "get_elapsed_time",
     "is_available",
     "runtime",
     "using_allocator",

@@ -4,7 +4,9 @@ Work is a closure over fixed arrays. Normally it is done at once; while the curr
 capturing, it is noted and done by each replay of the graph, never during the capture itself.
 """
 
+import ctypes
 import threading
+import time
 import weakref
 from collections import Counter
 from dataclasses import dataclass, field
@@ -72,18 +74,31 @@ class MemoryPool:
 class Memory:
     """One allocation: the NumPy array that owns it. Lives as long as any view of it."""
 
-    def __init__(self, owner, pool=None):
+    def __init__(self, owner, pool):
         self.owner = owner
         self.ptr = owner.ctypes.data
         self.size = owner.nbytes
         self.device_id = 0
-        self._pool = pool or _current_pool()
+        self._pool = pool
         self._pool._count(self.size)
         _statistics.allocations += 1
         get_current_stream()._keep(self)
 
     def __del__(self):
         self._pool._count(-self.size)
+
+
+class UnownedMemory:
+    """Memory that somebody else keeps, here: at an address of the host."""
+
+    def __init__(self, ptr, size, owner, device_id=-1):
+        self.ptr, self.size, self._owner = ptr, size, owner
+        self.owner = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(ptr))
+
+
+def alloc_pinned_memory(size):
+    """A buffer of the host that asynchronous copies read."""
+    return bytearray(size)
 
 
 @dataclass(frozen=True)
@@ -106,10 +121,6 @@ _default_pool = MemoryPool()
 
 def get_default_memory_pool():
     return _default_pool
-
-
-def _current_pool():
-    return getattr(_thread.allocators[-1], "__self__", _default_pool)
 
 
 def alloc(size):
@@ -197,6 +208,28 @@ class Stream:
             self._memory.append(memory)
 
 
+class Event:
+    """A point in a stream's work, which here is done as soon as it is recorded."""
+
+    def __init__(self, block=False, disable_timing=False, interprocess=False):
+        self.disable_timing = disable_timing
+        self.time = None
+
+    def record(self, stream=None):
+        self.time = time.perf_counter()
+
+    def synchronize(self):
+        if is_capturing():
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported: synchronize() while capturing")
+
+
+def get_elapsed_time(start, end):
+    """Milliseconds between two recorded events."""
+    if start.disable_timing or end.disable_timing:
+        raise RuntimeError("cudaErrorInvalidResourceHandle: the event has no time")
+    return 1e3 * (end.time - start.time)
+
+
 _streams_by_pointer = weakref.WeakValueDictionary()
 Stream.null = Stream(null=True)
 
@@ -245,6 +278,8 @@ def compiles(key):
 def launch(name, action, stream=None):
     """Do `action` now, or note it if the stream is capturing."""
     stream = stream or get_current_stream()
+    if stream is Stream.null and not get_current_stream().non_blocking:
+        refuse_capture("work on the default stream beside a blocking one that")
     _statistics.launches[name] += 1
     if stream.is_capturing():
         stream._recording.append(action)

@@ -93,10 +93,10 @@ def _deliver(name, result, inputs, compute):
     else:
         return result  # a dtype, a shape, a Python number
     wrapped = [_wrap_part(part, inputs) for part in parts]
-    fresh = [part for part, array in zip(parts, wrapped, strict=True) if array.base is None]
+    fresh = {i: array._array for i, array in enumerate(wrapped) if array.base is None}
     if fresh:
         _note_compilation(name, inputs)
-        _record(name, fresh, parts, compute)
+        _record(name, fresh, compute)
     if not several:
         return wrapped[0]
     return wrapped if isinstance(result, list) else tuple(wrapped)
@@ -111,19 +111,18 @@ def _wrap_part(part, inputs):
     return wrap(part)
 
 
-def _record(name, fresh, parts, compute):
+def _record(name, fresh, compute):
     """Count a launch. While capturing, take the values away again: only replays have them."""
-    positions = [i for i, part in enumerate(parts) if any(part is f for f in fresh)]
 
     def replay():
         again = compute()
         again = again if isinstance(again, tuple | list) else [again]
-        for position in positions:
-            parts[position][...] = again[position]
+        for position, array in fresh.items():
+            array[...] = again[position]
 
     if device.is_capturing():
-        for part in fresh:
-            device.poison(part)
+        for array in fresh.values():
+            device.poison(array)
         device.launch(name, replay)
     else:
         device.launch(name, lambda: None)
