@@ -7,19 +7,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
 from gpunn.backend.recorder import Call, Program
-from gpunn.training.recording import Recordings
+from gpunn.training.recording import Recordings, quiet
 
 _RUNS = 9  # of each kernel, of which the median time is shown
 
 
 def describe(name: str, recordings: Mapping[str, Recordings], times: bool) -> None:
     """Print each recorded program, and of the other steps why they have none."""
+    from rich.console import Console
+
     console = Console()
     steps = [
         (f"{kind}, {key[0]}, batch {_text(key[1])}", step)
@@ -36,7 +35,9 @@ def describe(name: str, recordings: Mapping[str, Recordings], times: bool) -> No
             console.print(_table(title, step.program, times))
 
 
-def _table(title: str, program: Program, times: bool) -> Table:
+def _table(title: str, program: Program, times: bool) -> Any:
+    from rich.table import Table
+
     caption = (
         f"{len(program.calls)} kernels; {_size(program.nbytes)} of buffers of its own, "
         f"{_size(sum(a.nbytes for a in _distinct(program.fixed)))} of inputs, weights and states"

@@ -91,7 +91,8 @@ class RecordedStep:
             result = self.function(*inputs)
             recorder.note_results([t.data if isinstance(t, Tensor) else t for t in leaves(result)])
         if first is None:
-            self._first, self._made_at, self.problem = recorder, changes.count, recorder.problem
+            self._first, self._made_at = recorder, changes.count
+            self.problem = self.problem or recorder.problem
             return result
         self._first = None
         self.problem = recorder.differs_from(first)
