@@ -4,9 +4,9 @@ The first recording is a real step that is listened to: it compiles kernels, let
 its algorithms and fills a memory pool that belongs to the recording. The second one is captured:
 CUDA notes the launches and computes nothing, so the graph's first launch does that step's work.
 
-The stream is a blocking one. CUDA keeps it in order with the default stream, on which all other
-work runs (metrics that are read, weights that are assigned, a last batch that is smaller), without
-an event before and after each step.
+The graph runs on a stream of its own, which does not block the default one, so that other threads
+may compute while it is captured. Events keep it in order with the stream of the caller, on which
+all other work runs: metrics that are read, weights that are assigned, a smaller last batch.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ _PACKAGES = (str(Path(__file__).resolve().parents[1]), "site-packages")
 _HOST_TO_DEVICE = 1  # cudaMemcpyHostToDevice
 
 
+def _let_follow(event: Any, earlier: Any, later: Any) -> None:
+    """What `later` is given from now on waits for what `earlier` was given so far."""
+    event.record(earlier)
+    later.wait_event(event)
+
+
 class GraphProgram:
     """A replay is one launch. The memory pool lives as long as the graph."""
 
@@ -33,12 +39,17 @@ class GraphProgram:
         self.graph, self.stream, self.pool = recorder.graph, recorder.stream, recorder.pool
         self.calls, self.fixed, self.before = recorder.calls, recorder.fixed, recorder.before
         self.nbytes = self.pool.total_bytes()
+        self._cuda = recorder.cupy.cuda
+        self._event = self._cuda.Event(disable_timing=True)
         self.graph.upload(self.stream)
 
     def run(self) -> None:
         for action in self.before:
             action()
+        callers = self._cuda.get_current_stream()
+        _let_follow(self._event, callers, self.stream)
         self.graph.launch(self.stream)
+        _let_follow(self._event, self.stream, callers)
 
 
 class GraphRecorder(Recorder):
@@ -51,40 +62,44 @@ class GraphRecorder(Recorder):
         super().__init__()
         self.cupy, self.ordinal = cupy, ordinal
         self.computes = first is None
-        self.stream: Any = cupy.cuda.Stream() if first is None else first.stream
+        self.stream: Any = cupy.cuda.Stream(non_blocking=True) if first is None else first.stream
         self.pool: Any = cupy.cuda.MemoryPool() if first is None else first.pool
         self.lent: set[int] = set() if first is None else first.lent  # addresses, of the pool
         self.graph: Any = None
+        self._event = cupy.cuda.Event(disable_timing=True)
         self._contexts = ExitStack()
-        self._collects = False
 
     def __enter__(self) -> GraphRecorder:
         cuda = self.cupy.cuda
-        self._contexts.enter_context(cuda.Device(self.ordinal))
-        self._contexts.enter_context(cuda.using_allocator(self._lend))
-        self._contexts.enter_context(self.stream)
-        if not self.computes:
-            self._collects = gc.isenabled()
-            gc.collect()
-            gc.disable()  # nothing of others shall be freed half way
-            self.stream.begin_capture()
+        with ExitStack() as contexts:
+            contexts.enter_context(cuda.Device(self.ordinal))
+            _let_follow(self._event, cuda.get_current_stream(), self.stream)
+            contexts.enter_context(cuda.using_allocator(self._lend))
+            contexts.enter_context(self.stream)
+            if not self.computes:
+                gc.collect()
+                if gc.isenabled():
+                    gc.disable()  # nothing of others shall be freed half way
+                    contexts.callback(gc.enable)
+                self.stream.begin_capture()
+            self._contexts = contexts.pop_all()
         return super().__enter__()
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
         super().__exit__(kind, error, trace)
-        if not self.computes:
-            try:
-                self.graph = self.stream.end_capture()
-            except Exception as refused:
-                self.problem = self.problem or f"CUDA refused to capture it: {_first(refused)}"
-            finally:
-                if self._collects:
-                    gc.enable()
-            if isinstance(error, Exception):
-                where = _user_line(error)
-                self.problem = f"CUDA cannot capture it: {_first(error)}, at {where}"
-        self._contexts.close()
+        with self._contexts:
+            if not self.computes:
+                self._end_capture(error)
+        _let_follow(self._event, self.stream, self.cupy.cuda.get_current_stream())
         return not self.computes and isinstance(error, Exception)
+
+    def _end_capture(self, error: BaseException | None) -> None:
+        try:
+            self.graph = self.stream.end_capture()
+        except Exception as refused:
+            self.problem = f"CUDA refused to capture it: {_first(refused)}"
+        if isinstance(error, Exception):
+            self.problem = f"CUDA cannot capture it: {_first(error)}, at {_user_line(error)}"
 
     def _lend(self, size: int) -> Any:
         memory = self.pool.malloc(size)
@@ -116,40 +131,54 @@ class GraphRecorder(Recorder):
 
 
 class PinnedInput:
-    """A device array that host batches reach through pinned memory, while the GPU still works.
+    """A device array that host batches reach through pinned memory while the GPU still works.
 
-    Two pinned buffers take turns: the host fills one while the GPU reads the other.
+    Two slots take turns: the host fills the pinned buffer of one, and a stream for copies moves it
+    to the device beside the running step, while the other slot's batch is in use.
     """
 
     def __init__(self, cupy: Any, batch: Array):
         self.cupy = cupy
         self.array = cupy.empty(batch.shape, batch.dtype)
+        self._slots: list[_Slot] = []
         self._turn = 0
-        self._slots: list[tuple[np.ndarray, Any]] = []
 
     def take(self, batch: Array) -> None:
         if isinstance(batch, self.cupy.ndarray):
             self.cupy.copyto(self.array, batch)
         elif batch.nbytes:
-            self._upload(batch)
+            if not self._slots:
+                copies = self.cupy.cuda.Stream(non_blocking=True)
+                self._slots = [_Slot(self.cupy, self.array, copies) for _ in range(2)]
+            self._slots[self._turn].upload(batch, self.array)
+            self._turn = 1 - self._turn
 
-    def _upload(self, batch: np.ndarray) -> None:
-        cuda = self.cupy.cuda
-        if not self._slots:
-            self._slots = [(self._pinned(batch), cuda.Event(disable_timing=True)) for _ in "12"]
-        host, read = self._slots[self._turn]
-        self._turn = 1 - self._turn
-        read.synchronize()
-        np.copyto(host, batch)
-        stream = cuda.get_current_stream()
-        cuda.runtime.memcpyAsync(
-            self.array.data.ptr, host.ctypes.data, host.nbytes, _HOST_TO_DEVICE, stream.ptr
-        )
-        read.record(stream)
 
-    def _pinned(self, batch: np.ndarray) -> np.ndarray:
-        memory = self.cupy.cuda.alloc_pinned_memory(batch.nbytes)
-        return np.frombuffer(memory, batch.dtype, batch.size).reshape(batch.shape)
+class _Slot:
+    """A pinned buffer of the host, its twin on the device, and when they may be filled again."""
+
+    def __init__(self, cupy: Any, like: Array, copies: Any):
+        self.cupy, self.copies = cupy, copies
+        memory = cupy.cuda.alloc_pinned_memory(like.nbytes)
+        self.host = np.frombuffer(memory, like.dtype, like.size).reshape(like.shape)
+        self.device = cupy.empty_like(like)
+        self.arrived = cupy.cuda.Event(disable_timing=True)
+        self.taken = cupy.cuda.Event(disable_timing=True)
+        self.taken.record(cupy.cuda.get_current_stream())
+
+    def upload(self, batch: np.ndarray, target: Array) -> None:
+        """target = batch, in the order of the caller's stream."""
+        callers = self.cupy.cuda.get_current_stream()
+        self.arrived.synchronize()
+        np.copyto(self.host, batch)
+        self.copies.wait_event(self.taken)
+        self.cupy.cuda.runtime.memcpyAsync(
+            self.device.data.ptr, self.host.ctypes.data, self.host.nbytes, _HOST_TO_DEVICE,
+            self.copies.ptr,
+        )  # fmt: skip
+        _let_follow(self.arrived, self.copies, callers)
+        self.cupy.copyto(target, self.device)
+        self.taken.record(callers)
 
 
 def _first(error: BaseException) -> str:

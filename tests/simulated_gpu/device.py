@@ -186,6 +186,9 @@ class Stream:
         if self._recording is not None:
             raise RuntimeError("cudaErrorStreamCaptureUnsupported: synchronize() while capturing")
 
+    def wait_event(self, event):
+        """Work is done in the order it is given, so there is nothing to wait for."""
+
     def begin_capture(self, mode=None):
         if self.ptr == 0:
             raise RuntimeError("cannot capture on the default (legacy) stream")
