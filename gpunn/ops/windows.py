@@ -1,0 +1,129 @@
+"""Windows that slide over images: how many there are, what is padded, and where the channels stand.
+
+Convolutions and poolings share this. Inside, images are channels-last: (N, *sizes, C) with one to
+three spatial axes; `channels_first` is transposed at the op's edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpunn import config
+from gpunn.autodiff.symbolic import SymbolicShape
+from gpunn.errors import ShapeError, unknown_name
+
+_FORMATS = ("channels_last", "channels_first")
+PADDINGS = ("valid", "same")
+
+
+def data_format(value: str | None) -> str:
+    """The axis order, None for the default of `gpunn.config`."""
+    if value is None:
+        return config.image_data_format()
+    if value not in _FORMATS:
+        raise unknown_name("data_format", value, _FORMATS)
+    return value
+
+
+def per_axis(name: str, what: str, value: Any, rank: int) -> tuple[int, ...]:
+    """One positive integer for each spatial axis, of one for all or of a sequence."""
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * rank
+    whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)
+    if len(values) != rank or not whole or any(v < 1 for v in values):
+        raise ValueError(
+            f"{name}: {what} must be a positive integer or {rank} of them, received {value!r}."
+        )
+    return tuple(int(v) for v in values)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The geometry along all spatial axes; fixed lengths, so it may be an option of a kernel."""
+
+    sizes: tuple[int, ...]  # of the image
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]  # padded in front of each axis
+    after: tuple[int, ...]
+    out: tuple[int, ...]  # how many windows
+
+
+def windows(
+    name: str,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: str,
+) -> Windows:
+    """The windows over an image of these sizes.
+
+    "valid": out = ⌊(n - extent) / stride⌋ + 1 with extent = dilation · (kernel - 1) + 1.
+    "same": out = ⌈n / stride⌉, the padding split evenly, the odd one behind. "causal": all padding
+    of "same" with stride 1 in front.
+    """
+    axes = [
+        _axis(name, n, k, s, d, padding)
+        for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True)
+    ]
+    before, after, out = zip(*axes, strict=True)
+    return Windows(tuple(sizes), tuple(kernel), tuple(strides), tuple(dilation), before, after, out)
+
+
+def _axis(name: str, n: int, k: int, stride: int, dilation: int, padding: str) -> tuple:
+    """(before, after, out) along one axis"""
+    extent = dilation * (k - 1) + 1
+    if padding == "same":
+        out = -(-n // stride)
+        total = max((out - 1) * stride + extent - n, 0)
+        return total // 2, total - total // 2, out
+    front = extent - 1 if padding == "causal" else 0
+    out = (n + front - extent) // stride + 1
+    if out < 1:
+        raise ShapeError(
+            f"{name}: a window of {extent} (kernel {k}, dilation {dilation}) does not fit into an "
+            f"axis of length {n} with padding '{padding}'. Make the image larger, the kernel "
+            f"smaller, or use padding='same'."
+        )
+    return front, 0, out
+
+
+def windowed_sizes(
+    name: str,
+    sizes: SymbolicShape,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: str,
+) -> SymbolicShape:
+    """How many windows there are along each axis, None where the length is unknown."""
+    return tuple(
+        None if n is None else _axis(name, n, k, s, d, padding)[2]
+        for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True)
+    )
+
+
+def check_padding(name: str, padding: Any, allowed: tuple[str, ...] = PADDINGS) -> str:
+    """The padding in lower case."""
+    if not isinstance(padding, str) or padding.lower() not in allowed:
+        raise unknown_name(f"padding of {name}", padding, allowed)
+    return padding.lower()
+
+
+def split_shape(shape: SymbolicShape, order: str) -> tuple[Any, SymbolicShape, Any]:
+    """(N, sizes, C) of the shape of a batch of images."""
+    if order == "channels_last":
+        return shape[0], tuple(shape[1:-1]), shape[-1]
+    return shape[0], tuple(shape[2:]), shape[1]
+
+
+def joined_shape(batch: Any, sizes: SymbolicShape, channels: Any, order: str) -> SymbolicShape:
+    """The shape of a batch of images in this order."""
+    if order == "channels_last":
+        return (batch, *sizes, channels)
+    return (batch, channels, *sizes)
