@@ -12,10 +12,15 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import report, startup
+from benchmarks.first_step import first_step
+from benchmarks.long_run import long_run
+from benchmarks.overhead import overhead
 from benchmarks.runner import environment, race
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import WORKLOADS, Workload
 
-NAMES = (*WORKLOADS, "import", "size")
+OTHERS = ("overhead", "first_step", "long_run", "import", "size")
+NAMES = (*WORKLOADS, *OTHERS)
+TURNS = {"first_step": 3, "import": 7}  # of fresh processes; one in a quick run
 
 
 def usable_cores() -> int:
@@ -54,18 +59,32 @@ def run(options: argparse.Namespace, console: Console, tell: Callable[[str], Non
     result = report.header(options.threads, options.device, options.quick)
     result["workloads"] = {}
     for name in options.names:
-        if name == "import":
-            result["import"] = startup.import_times(1 if options.quick else 7, tell)
-            report.import_table(result["import"], console)
-        elif name == "size":
-            result["size"] = startup.sizes()
-            report.size_table(result["size"], console)
-        else:
-            workload = WORKLOADS[name].quick() if options.quick else WORKLOADS[name]
-            found = race(workload, options.device, options.rounds, tell)
+        if name in WORKLOADS:
+            found = race(chosen(name, options), options.device, options.rounds, tell)
             result["workloads"][name] = found
             report.race_table(name, found, console)
+        else:
+            result[name] = measure(name, options, tell)
+            getattr(report, f"{name}_table")(result[name], console)
     return result
+
+
+def measure(name: str, options: argparse.Namespace, tell: Callable[[str], None]) -> Any:
+    """A benchmark that is no race."""
+    device, quick = options.device, options.quick
+    turns = 1 if quick else TURNS.get(name, 0)
+    if name == "overhead":
+        return overhead(chosen("mlp_small", options), device, options.rounds, tell)
+    if name == "first_step":
+        return first_step(chosen("mlp", options), device, turns, tell)
+    if name == "long_run":
+        return long_run(WORKLOADS["mlp_small"], device, quick, tell)
+    return startup.import_times(turns, tell) if name == "import" else startup.sizes()
+
+
+def chosen(name: str, options: argparse.Namespace) -> Workload:
+    """The workload, short in a quick run."""
+    return WORKLOADS[name].quick() if options.quick else WORKLOADS[name]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,12 +98,13 @@ def main(arguments: list[str] | None = None) -> int:
     if path is not None:
         report.write(result, path)
         console.print(f"written: {path}", highlight=False)
-    return 0 if all(map(sound, result["workloads"].values())) else 1
+    others = [result[name] for name in ("first_step", "long_run") if name in result]
+    return 0 if all(map(sound, [*result["workloads"].values(), *others])) else 1
 
 
 def sound(found: dict[str, Any]) -> bool:
     """Whether gpunn took part, and computed what the others did."""
-    absent = [name for name in found["left_out"] if name.startswith("gpunn")]
+    absent = [name for name in found.get("left_out", ()) if name.startswith("gpunn")]
     return found["losses_agree"] and not absent
 
 

@@ -16,6 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+PARTS = {
+    "outside": "outside the recorded program",
+    "loop": "  of which the loop around the step",
+    "gather": "gathering the shuffled batch",
+    "program": "the recorded program",
+    "fit": "fit",
+}
 PACKAGES = ("gpunn", "numpy", "cupy-cuda13x", "cupy-cuda12x", "torch", "jax", "jaxlib", "keras")
 
 
@@ -92,12 +99,70 @@ def race_table(name: str, result: dict[str, Any], console: Console) -> None:
             _goal(row["goal"]),
         )
     console.print(table)
+    _remarks(result, console)
+
+
+def _remarks(result: dict[str, Any], console: Console) -> None:
+    """Who is missing, and whether all computed the same."""
     for left_out, reason in result["left_out"].items():
         console.print(f"left out: {left_out}: {reason}", highlight=False)
     if not result["losses_agree"]:
         console.print("[bold red]The losses disagree: the sides did not compute the same.")
         for row in result["rows"]:
             console.print(f"  {row['framework']} {row['way']}: {row['losses']}")
+
+
+def overhead_table(result: dict[str, Any], console: Console) -> None:
+    """What fit adds to the recorded step."""
+    title = f"overhead: of fit per batch, {result['workload']}"
+    table = Table("", title=title, title_justify="left")
+    for heading in ("µs/batch", "min", "goal"):
+        table.add_column(heading, justify="right")
+    for name, text in PARTS.items():
+        row = result["parts"][name]
+        table.add_row(text, f"{row['us_median']:.1f}", f"{row['us_min']:.1f}", _goal(row["goal"]))
+    console.print(table)
+
+
+def first_step_table(result: dict[str, Any], console: Console) -> None:
+    """Seconds from compile to the first and the third step."""
+    title = f"first_step: seconds from compile to the end of a step, {result['workload']}"
+    table = Table("", title=title, title_justify="left")
+    for heading in ("first step", "min", "third step", "min"):
+        table.add_column(heading, justify="right")
+    for row in result["rows"]:
+        times = row["first_median"], min(row["first"]), row["third_median"], min(row["third"])
+        table.add_row(f"{row['framework']} {row['way']}", *(f"{t:.3f}" for t in times))
+    console.print(table)
+    _remarks(result, console)
+
+
+def long_run_table(result: dict[str, Any], console: Console) -> None:
+    """Memory and time of a long training; recorded beside eager."""
+    title = f"long_run: {result['steps']:,} steps of {result['workload']}"
+    table = Table("", title=title, title_justify="left")
+    first, *_, last = result["rows"][0]["checkpoints"]
+    memory = [f"MB at {point['step']:,}" for point in (first, last)]
+    for heading in ("ms/step", *memory, "growth", "last loss"):
+        table.add_column(heading, justify="right")
+    for row in result["rows"]:
+        first, *_, last = row["checkpoints"]
+        start, end = first["rss_mb"], last["rss_mb"]
+        known = [] if None in (start, end) else [f"{start:.1f}", f"{end:.1f}", f"{end - start:.1f}"]
+        table.add_row(
+            f"{row['framework']} {row['way']}",
+            f"{row['ms_median']:.3f}",
+            *(known or ["?"] * 3),
+            f"{last['loss']:.6g}",
+        )
+    console.print(table)
+    if result["losses_agree"]:
+        console.print("losses and weights: equal bit for bit")
+    else:
+        console.print("[bold red]Recorded and eager steps disagree.")
+        for row in result["rows"]:
+            losses = [point["loss"] for point in row["checkpoints"]]
+            console.print(f"  {row['framework']} {row['way']}: {losses}, {row['weights']}")
 
 
 def import_table(result: dict[str, Any], console: Console) -> None:

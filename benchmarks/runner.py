@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -46,6 +47,7 @@ def serve(pipe: Connection, row: str, workload: Workload, device: str) -> None:
     """A side's process: answers "check" with losses and "time" with a measurement, until None."""
     try:
         side = load(row)(workload, device)
+        side.compile()
         pipe.send("ready")
         while (request := pipe.recv()) is not None:
             if request == "check":
@@ -55,11 +57,23 @@ def serve(pipe: Connection, row: str, workload: Workload, device: str) -> None:
                 *_, (seconds, _) = side.train(2, shuffle=True)  # the first epoch warms caches
                 cores = (time.process_time() - cpu) / (time.perf_counter() - wall)
                 pipe.send({"ms": seconds / workload.steps * 1e3, "cores": cores})
-    except ImportError as error:
-        pipe.send(f"not installed ({error})")
     except Exception as error:  # whatever a framework raises where it has no such device
-        first = (str(error).strip() or "no message").splitlines()[0]
-        pipe.send(f"{type(error).__name__}: {first}")
+        pipe.send(reason(error))
+
+
+def reason(error: Exception) -> str:
+    """Why a side is left out, in one line."""
+    if isinstance(error, ImportError):
+        return f"not installed ({error})"
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {first}"
+
+
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the function returns in a fresh process; what it raises, too."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        return process.submit(function, *arguments).result()
 
 
 @dataclass
@@ -76,7 +90,7 @@ class Row:
         framework, way = self.name.split()
         low, median, high = statistics.quantiles(self.ms, n=4)
         ratios = [ours / theirs for ours, theirs in zip(first.ms, self.ms, strict=True)]
-        compared = framework != "gpunn" and first.name == "gpunn fit"
+        compared = self is not first and first.name == "gpunn fit"
         return {
             "framework": framework,
             "way": way,
@@ -165,6 +179,8 @@ def race(
 
 def losses_agree(rows: list[Row]) -> bool:
     """Whether all sides did the same mathematics, and learned something."""
+    if not rows:
+        return True  # nobody took part: `left_out` says why
     for epoch in range(CHECK_EPOCHS):
         losses = [row.losses[epoch] for row in rows]
         if not max(losses) - min(losses) <= TOLERANCE * max(losses):  # NaN disagrees, too

@@ -1,7 +1,8 @@
 """The sides: one training loop per framework, as its users write it.
 
-A side is made with `(workload, device)` and trains: `train(epochs, shuffle)` returns the seconds
-and the mean loss of each epoch; when it returns, the device has finished. What is in these
+A side is made with `(workload, device)`: data and weights are in place. `compile()` adds loss and
+optimizer, and `train(epochs, shuffle)` returns the seconds and the mean loss of each epoch; when it
+returns, the device has finished. What is in these
 seconds is the same everywhere: a new order (with `shuffle`), gathering each batch's rows, the
 step, and summing the loss. The bare `gpunn step` is the exception: its batches lie ready.
 """
@@ -21,6 +22,9 @@ class Side(Protocol):
 
     def __init__(self, workload: Workload, device: str): ...
 
+    def compile(self) -> None:
+        """Choose loss and optimizer."""
+
     def train(self, epochs: int, shuffle: bool) -> Epochs:
         """Seconds and mean loss of each epoch."""
 
@@ -28,6 +32,7 @@ class Side(Protocol):
 #: The rows of a table: "framework way" -> (module, class).
 SIDES = {
     "gpunn fit": ("benchmarks.sides.gpunn", "Fit"),
+    "gpunn eager": ("benchmarks.sides.gpunn", "Eager"),
     "gpunn step": ("benchmarks.sides.gpunn", "BareStep"),
     "torch loop": ("benchmarks.sides.torch", "Loop"),
     "jax loop": ("benchmarks.sides.jax", "Loop"),

@@ -1,15 +1,16 @@
-"""gpunn: `fit`, and the bare training step without the loop around it."""
+"""gpunn: `fit`, recorded and eager, and the bare training step without the loop around it."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import gpunn
 from benchmarks.sides import Epochs
-from benchmarks.sides.keras import KerasFit, make
+from benchmarks.sides.keras import KerasFit, compile_model, make
 from benchmarks.workloads import Workload
 from gpunn.backend import devices
+from gpunn.backend.recorder import Program
 
 
 def _data(workload: Workload, device: str) -> tuple[Any, Any]:
@@ -27,14 +28,24 @@ class Fit(KerasFit):
         super().__init__(gpunn, workload, *_data(workload, device))
 
 
+class Eager(Fit):
+    """`model.fit` without recordings: each step runs through layers, tape and optimizer."""
+
+    options: ClassVar[dict[str, Any]] = {"jit_compile": False}
+
+
 class BareStep:
     """`Step.train` on batches that are cut already, always in the same order."""
 
     def __init__(self, workload: Workload, device: str):
+        self.workload = workload
         x, y = _data(workload, device)
         cuts = range(0, len(x), workload.batch)
         self.batches = [(x[i : i + workload.batch], y[i : i + workload.batch]) for i in cuts]
         self.model = make(gpunn, workload)
+
+    def compile(self) -> None:
+        compile_model(self.model, gpunn, self.workload)
         self.step = self.model.make_step(self.batches[0][0])
 
     def train(self, epochs: int, shuffle: bool) -> Epochs:
@@ -48,3 +59,9 @@ class BareStep:
             devices.current().synchronize()
             found.append((time.perf_counter() - start, loss))
         return found
+
+
+def programs(model: Any) -> list[Program]:
+    """What the model's last fit has recorded: one program for each shape of batches."""
+    steps = [step for found in model.step.recordings.values() for step in found.steps.values()]
+    return [step.program for step in steps if step.program is not None]

@@ -66,20 +66,23 @@ class Loop:
 
     def __init__(self, workload: Workload, device: str):
         jax.config.update("jax_default_device", jax.devices(device)[0])
-        self.batch = workload.batch
+        self.workload, self.batch = workload, workload.batch
         self.x, self.y = map(jnp.asarray, workload.data())
+        self.weights = [jnp.array(w) for w in workload.weights()]
+        self.rng = np.random.default_rng(3)
+
+    def compile(self) -> None:
+        workload, weights = self.workload, self.weights
         self.step = partial(
             step,
             loss=LOSSES[workload.loss],
             optimizer=OPTIMIZERS[workload.optimizer],
             rate=workload.learning_rate,
         )
-        weights = [jnp.array(w) for w in workload.weights()]
         m, v = ([jnp.zeros_like(w) for w in weights] for _ in range(2))
         if workload.optimizer == "rmsprop":
             m = [jnp.zeros(()) for _ in weights]
         self.state = weights, m, v, jnp.zeros(()), jnp.zeros(())
-        self.rng = np.random.default_rng(3)
 
     def train(self, epochs: int, shuffle: bool) -> Epochs:
         return [self._epoch(shuffle) for _ in range(epochs)]

@@ -1,9 +1,10 @@
-"""Keras: Sequential, compile, fit. gpunn runs the same code, see `make` and `KerasFit`."""
+"""Keras: Sequential, compile, fit. gpunn runs the same code, see `KerasFit`."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,10 +13,16 @@ from benchmarks.workloads import Workload
 
 
 def make(keras: Any, workload: Workload) -> Any:
-    """The compiled model, with the workload's weights."""
+    """The model, with the workload's weights."""
     *hidden, last = workload.sizes[1:]
     layers = [keras.layers.Dense(units, activation="relu") for units in hidden]
     model = keras.Sequential([keras.Input((workload.sizes[0],)), *layers, keras.layers.Dense(last)])
+    model.set_weights(workload.weights())
+    return model
+
+
+def compile_model(model: Any, keras: Any, workload: Workload, **options: Any) -> None:
+    """``model.compile`` with the workload's loss and optimizer."""
     losses, optimizers = keras.losses, keras.optimizers
     loss = {
         "crossentropy": lambda: losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -27,9 +34,7 @@ def make(keras: Any, workload: Workload) -> Any:
         # √(v + 1e-14), for PyTorch's and the textbook's √v + 1e-7
         "rmsprop": lambda rate: optimizers.RMSprop(rate, epsilon=1e-14),
     }[workload.optimizer](workload.learning_rate)
-    model.compile(optimizer=optimizer, loss=loss)
-    model.set_weights(workload.weights())
-    return model
+    model.compile(optimizer=optimizer, loss=loss, **options)
 
 
 def stopwatch(keras: Any) -> Any:
@@ -55,15 +60,20 @@ def stopwatch(keras: Any) -> Any:
 class KerasFit:
     """`model.fit` of Keras or of a package with its interface."""
 
+    options: ClassVar[dict[str, Any]] = {}  # of compile
+
     def __init__(self, keras: Any, workload: Workload, x: Any, y: Any):
-        self.keras, self.batch, self.x, self.y = keras, workload.batch, x, y
+        self.keras, self.workload, self.x, self.y = keras, workload, x, y
         self.model = make(keras, workload)
 
-    def train(self, epochs: int, shuffle: bool) -> Epochs:
+    def compile(self) -> None:
+        compile_model(self.model, self.keras, self.workload, **self.options)
+
+    def train(self, epochs: int, shuffle: bool, callbacks: Sequence[Any] = ()) -> Epochs:
         watch = stopwatch(self.keras)
         self.model.fit(
-            self.x, self.y, batch_size=self.batch, epochs=epochs, shuffle=shuffle, verbose=0,
-            callbacks=[watch],
+            self.x, self.y, batch_size=self.workload.batch, epochs=epochs, shuffle=shuffle,
+            verbose=0, callbacks=[watch, *callbacks],
         )  # fmt: skip
         return watch.epochs
 

@@ -32,7 +32,7 @@ class Loop:
 
     def __init__(self, workload: Workload, device: str):
         self.device = "cuda" if device == "gpu" else "cpu"
-        self.batch = workload.batch
+        self.workload, self.batch = workload, workload.batch
         self.x, self.y = (torch.from_numpy(a).to(self.device) for a in workload.data())
         if workload.loss == "crossentropy":
             self.y = self.y.long()
@@ -43,9 +43,11 @@ class Loop:
         with torch.no_grad():
             for parameter, values in zip(self.model.parameters(), workload.weights(), strict=True):
                 parameter.copy_(torch.from_numpy(values.T))
-        self.loss = LOSSES[workload.loss]
-        self.optimizer = OPTIMIZERS[workload.optimizer](
-            self.model.parameters(), workload.learning_rate
+
+    def compile(self) -> None:
+        self.loss = LOSSES[self.workload.loss]
+        self.optimizer = OPTIMIZERS[self.workload.optimizer](
+            self.model.parameters(), self.workload.learning_rate
         )
 
     def train(self, epochs: int, shuffle: bool) -> Epochs:

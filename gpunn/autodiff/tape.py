@@ -234,7 +234,7 @@ class GradientTape(Tape):
                 f"the target {target.shape}. They must agree."
             )
         else:
-            dy[...] = asarray(output_gradients, like=target.data)
+            copy_into(asarray(output_gradients, like=target.data), dy)
         self._used = True
         found = self.backward({id(target): dy}, wanted, keep=self.persistent)
         if not self.persistent:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.backend.devices import empty
 from gpunn.backend.kernel import FLOATS, kernel
 from gpunn.backend.protocol import Array
 
@@ -23,6 +24,19 @@ def _copy_examples(rng: np.random.Generator, dtype: str) -> Iterable[tuple[tuple
 def copy_into(xp: Any, x: Array, out: Array) -> None:
     """out = x, cast to the dtype of `out` and broadcast to its shape"""
     xp.copyto(out, x, casting="unsafe")
+
+
+def packed(x: Array, dtype: Any = None) -> Array:
+    """x itself where it is C-contiguous and of this dtype, else a copy that is.
+
+    A recording sees this copy, but not the one that `reshape` makes of a strided array.
+    """
+    dtype = x.dtype if dtype is None else dtype
+    if x.flags.c_contiguous and x.dtype == dtype:
+        return x
+    out = empty(x.shape, dtype, x)
+    copy_into(x, out)
+    return out
 
 
 def _fill_examples(rng: np.random.Generator, dtype: str) -> Iterable[tuple[tuple, dict]]:

@@ -16,7 +16,7 @@ from gpunn.backend.cuda import contiguous, cuda_type, elementwise, raw
 from gpunn.backend.devices import empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.transfer import copy_into
+from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
 from gpunn.ops.examples import normal, unwritten
 
@@ -106,14 +106,6 @@ def _rows_rule(x: Any, labels: Any, **_: Any) -> Spec:
     return Spec(expected, as_dtype(None))
 
 
-def _contiguous(x: Array) -> Array:
-    if x.flags.c_contiguous:
-        return x
-    out = empty(x.shape, x.dtype, x)
-    copy_into(x, out)
-    return out
-
-
 @op(shape=_rows_rule)
 def label_hits(x: Array, labels: Array, k: int = 1, earlier_wins: bool = True) -> Any:
     """y = 1 where the label's score is among the k largest of its row, else 0; floatx.
@@ -124,9 +116,9 @@ def label_hits(x: Array, labels: Array, k: int = 1, earlier_wins: bool = True) -
     """
     n = x.shape[-1]
     hits = empty(labels.shape, as_dtype(None), x)
-    rows = _contiguous(x).reshape(labels.size, n)
+    rows = packed(x).reshape(labels.size, n)
     count_label_hits(
-        rows, _contiguous(labels).reshape(-1), hits.reshape(-1), k=k, earlier_wins=earlier_wins
+        rows, packed(labels).reshape(-1), hits.reshape(-1), k=k, earlier_wins=earlier_wins
     )
     return hits, None
 

@@ -18,7 +18,7 @@ from gpunn.backend.cuda import contiguous, raw
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import FLOATS, Kernel, kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.transfer import copy_into
+from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.softmax import exp_shifted
@@ -209,15 +209,6 @@ def _rule(name: str, sparse: bool) -> Callable[..., Spec]:
     return rule
 
 
-def _packed(array: Array, dtype: Any) -> Array:
-    """The array C-contiguous and in this dtype, itself where it is so."""
-    if array.dtype == dtype and array.flags.c_contiguous:
-        return array
-    out = empty(array.shape, dtype, array)
-    copy_into(array, out)
-    return out
-
-
 def _loss_op(name: str, run: Kernel, sparse: bool = False) -> Callable[..., Any]:
     """An op (x, target) -> loss of each row, from a kernel that gives loss and gradient."""
 
@@ -225,13 +216,13 @@ def _loss_op(name: str, run: Kernel, sparse: bool = False) -> Callable[..., Any]
         n = x.shape[-1]
         rows = x.size // n if n else 0
         loss, gradient = empty((rows,), x.dtype, x), empty((rows, n), x.dtype, x)
-        targets = _packed(target, as_dtype("int32") if sparse else x.dtype)
+        targets = packed(target, as_dtype("int32") if sparse else x.dtype)
         targets = targets.reshape(rows) if sparse else targets.reshape(rows, n)
-        run(_packed(x, x.dtype).reshape(rows, n), targets, loss, gradient, **options)
+        run(packed(x).reshape(rows, n), targets, loss, gradient, **options)
 
         def gradients(dloss: Array, needed: tuple[bool, ...]) -> tuple:
             dx = empty_like(gradient)
-            weigh_rows(dloss.reshape(rows), gradient, dx)
+            weigh_rows(packed(dloss, x.dtype).reshape(rows), gradient, dx)
             return dx.reshape(x.shape), None
 
         return loss.reshape(x.shape[:-1]), Joint(gradients)

@@ -6,18 +6,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec
 from gpunn.backend.devices import empty
-from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.transfer import copy_into
+from gpunn.backend.transfer import copy_into, packed
 from gpunn.errors import ShapeError
 from gpunn.ops.creation import convert_to_tensor
-from gpunn.ops.examples import normal
 from gpunn.ops.reduce import sum_to
 from gpunn.ops.rules import (
     broadcast_shapes,
@@ -26,16 +22,6 @@ from gpunn.ops.rules import (
     reduced_shape,
     result_dtype,
 )
-
-
-def _contiguous(x: Array) -> Array:
-    """x itself, or a C-contiguous copy."""
-    if x.flags.c_contiguous:
-        return x
-    out = empty(x.shape, x.dtype, x)
-    copy_into(x, out)
-    return out
-
 
 # --- one tensor, the same elements ---
 
@@ -64,8 +50,8 @@ def _reshape_rule(x: Any, shape: tuple) -> Spec:
 
 @op(shape=_reshape_rule)
 def _reshape(x: Array, shape: tuple) -> Any:
-    y = _contiguous(x).reshape(tuple(-1 if n is None else n for n in shape))
-    return y, (lambda dy: _contiguous(dy).reshape(x.shape),)
+    y = packed(x).reshape(tuple(-1 if n is None else n for n in shape))
+    return y, (lambda dy: packed(dy).reshape(x.shape),)
 
 
 def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
@@ -194,10 +180,8 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
 def _copies(x: Array, narrow: tuple, wide: tuple, shape: tuple) -> Any:
     """x seen as `narrow`, broadcast to `wide`, seen as `shape`; and its gradient."""
     y = empty(wide, x.dtype, x)
-    copy_into(_contiguous(x).reshape(narrow), y)
-    return y.reshape(shape), (
-        lambda dy: sum_to(_contiguous(dy).reshape(wide), narrow).reshape(x.shape),
-    )
+    copy_into(packed(x).reshape(narrow), y)
+    return y.reshape(shape), (lambda dy: sum_to(packed(dy).reshape(wide), narrow).reshape(x.shape),)
 
 
 def _times(n: int | None, count: int) -> int | None:
@@ -296,45 +280,3 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
 def stack(xs: Sequence[Any], axis: int = 0) -> Any:
     """The tensors side by side along a new axis."""
     return concatenate([expand_dims(x, axis) for x in xs], axis=axis)
-
-
-def _pad_examples(rng: np.random.Generator, dtype: str) -> Any:
-    x = normal(rng, (2, 3), dtype)
-    yield (x, np.zeros((4, 6), dtype)), {"widths": ((1, 1), (2, 1)), "value": 0.5}
-
-
-@kernel(examples=_pad_examples)
-def pad_into(xp: Any, x: Array, out: Array, widths: tuple, value: float) -> None:
-    """out = x with a border of `value`"""
-    out.fill(value)
-    out[tuple(slice(a, a + n) for (a, _), n in zip(widths, x.shape, strict=True))] = x
-
-
-def _pad_rule(x: Any, widths: tuple, value: float = 0.0) -> Spec:
-    if len(widths) != len(x.shape):
-        raise ShapeError(
-            f"pad: one pair (before, after) an axis is needed (x {tuple(x.shape)}, received "
-            f"{widths})."
-        )
-    shape = tuple(
-        None if n is None else n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)
-    )
-    return Spec(shape, as_dtype(x.dtype))
-
-
-@op(shape=_pad_rule)
-def _pad(x: Array, widths: tuple, value: float = 0.0) -> Any:
-    y = empty(_pad_rule(x, widths).shape, x.dtype, x)
-    pad_into(x, y, widths=widths, value=value)
-    inside = tuple(slice(a, a + n) for (a, _), n in zip(widths, x.shape, strict=True))
-    return y, (lambda dy: dy[inside],)
-
-
-def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
-    """x with a border: `pad_width` is a number, a pair, or a pair (before, after) an axis."""
-    ndim = len(convert_to_tensor(x).shape)
-    if isinstance(pad_width, int):
-        pad_width = ((pad_width, pad_width),) * ndim
-    elif isinstance(pad_width[0], int):
-        pad_width = (tuple(pad_width),) * ndim
-    return _pad(x, widths=tuple(tuple(w) for w in pad_width), value=constant_values)

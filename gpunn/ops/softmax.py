@@ -12,7 +12,7 @@ from gpunn.backend.cuda import contiguous, raw
 from gpunn.backend.devices import empty_like
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.transfer import copy_into
+from gpunn.backend.transfer import packed
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import normalize_axis
 
@@ -78,13 +78,7 @@ def log_softmax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
 
 def _rows(x: Array, axis: int) -> Array:
     """x with the axis last, C-contiguous."""
-
-    moved = x if axis == x.ndim - 1 else x.swapaxes(axis, -1)
-    if moved.flags.c_contiguous:
-        return moved
-    out = empty_like(moved)
-    copy_into(moved, out)
-    return out
+    return packed(x if axis == x.ndim - 1 else x.swapaxes(axis, -1))
 
 
 def _along_axis(x: Array, axis: int, forward: Kernel, backward: Kernel) -> Any:

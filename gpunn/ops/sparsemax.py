@@ -14,7 +14,7 @@ from gpunn.backend.cuda import contiguous, raw
 from gpunn.backend.devices import empty_like
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.transfer import copy_into
+from gpunn.backend.transfer import packed
 from gpunn.ops.creation import convert_to_tensor
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import normalize_axis
@@ -78,10 +78,7 @@ def sparsemax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
 
 @op(shape=same, promotes="float")
 def _sparsemax(x: Array) -> Any:
-    rows = x
-    if not x.flags.c_contiguous:
-        rows = empty_like(x)
-        copy_into(x, rows)
+    rows = packed(x)
     y = empty_like(rows)
     sparsemax_forward(rows, y)
 

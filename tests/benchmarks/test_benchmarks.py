@@ -37,12 +37,12 @@ def test_a_quick_run_writes_every_field(tmp_path):
     assert found["losses_agree"] is True
     assert found["rounds"] == 2 and found["steps"] == 12
     rows = {f"{r['framework']} {r['way']}": r for r in found["rows"]}
-    assert {"gpunn fit", "gpunn step"} <= set(rows)
+    assert {"gpunn fit", "gpunn eager", "gpunn step"} <= set(rows)
     assert set(rows) | set(found["left_out"]) == set(SIDES)
     for name, row in rows.items():
         assert len(row["ms"]) == 2 and 0 < row["ms_min"] == min(row["ms"]) <= row["ms_median"]
         assert row["cores"] > 0
-        assert (row["ratio"] is None) == name.startswith("gpunn")
+        assert (row["ratio"] is None) == (name == "gpunn fit")
         assert name in done.stdout
     if "torch loop" in rows:
         assert rows["torch loop"]["goal"] == 0.6
@@ -81,7 +81,7 @@ def test_sizes_count_dependencies():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mpl"], "unknown benchmark 'mpl'; there are mlp, mlp_small, multi_hot, import, size"),
+        (["mpl"], "unknown benchmark 'mpl'; there are mlp, mlp_small, multi_hot, overhead, first_"),
         (["--threads", "0"], "--threads must be at least 1, received 0"),
         (["--rounds", "1"], "--rounds must be at least 2, received 1"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),
@@ -95,7 +95,8 @@ def test_wrong_arguments(arguments, message, capsys):
 
 
 def test_all_benchmarks_by_default():
-    assert command_line.parse([]).names == ["mlp", "mlp_small", "multi_hot", "import", "size"]
+    races, others = ["mlp", "mlp_small", "multi_hot"], ["overhead", "first_step", "long_run"]
+    assert command_line.parse([]).names == [*races, *others, "import", "size"]
 
 
 def test_an_unavailable_side_says_why(monkeypatch):
@@ -122,6 +123,7 @@ def test_a_side_that_dies_is_reported():
         ([[1.0, 0.5], [1.0, 0.6]], False),  # another path
         ([[1.0, 1.1], [1.0, 1.1]], False),  # nothing learned
         ([[1.0, 0.5], [float("nan"), 0.5]], False),
+        ([], True),
     ],
 )
 def test_losses_agree(losses, agree):
@@ -136,6 +138,7 @@ def test_losses_agree(losses, agree):
         ({"jax loop": "not installed"}, True, True),
         ({"gpunn step": "ValueError: ..."}, True, False),  # a bug of gpunn must not pass unseen
         ({}, False, False),
+        ({"gpunn eager": "ValueError: ..."}, True, False),
     ],
 )
 def test_a_race_without_gpunn_is_not_sound(left_out, agree, sound):
@@ -150,6 +153,9 @@ def test_a_ratio_is_of_the_same_round():
     assert found["ratio"] == 0.5 and found["goal"] == 0.6  # of 1/2, 10/20, 1/1
     assert found["ms_median"] == 2.0 and found["ms_min"] == 1.0
     assert ours.summary(ours, None)["ratio"] is None
+    eager = Row("gpunn eager", [1, 0], ms=[4.0, 20.0, 5.0], cores=[1.0, 1.0, 1.0])
+    assert eager.summary(ours, None)["ratio"] == 0.25  # of 1/4, 10/20, 1/5
+    assert theirs.summary(eager, 0.6)["ratio"] is None  # without gpunn's fit, nothing to compare
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
