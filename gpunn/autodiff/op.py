@@ -71,7 +71,7 @@ def _parameters(function: Callable) -> tuple[int, tuple[str, ...]]:
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return sys.maxsize, ()
-    named = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     inputs = [
         p
         for p in named

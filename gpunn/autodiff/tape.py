@@ -213,7 +213,8 @@ class GradientTape(Tape):
                 self._watched.append(t)
 
     def gradient(self, target: Tensor, sources: Any, output_gradients: Any = None) -> Any:
-        """d target / d sources: a tensor, or a list or tuple like `sources`; None if unconnected.
+        """d target / d sources, in the structure of `sources` (a tensor, or a list, tuple or dict
+        of tensors); None if unconnected.
 
         A target that is not a scalar is summed, or weighed by `output_gradients`.
         """
@@ -223,8 +224,7 @@ class GradientTape(Tape):
                 "Use GradientTape(persistent=True) to take several."
             )
         _refuse_while_recording()
-        single = isinstance(sources, Tensor)
-        wanted = [sources] if single else list(sources)
+        wanted = _sources(sources)
         dy = devices.empty_like(target.data)
         if output_gradients is None:
             fill(dy, value=1)
@@ -240,12 +240,28 @@ class GradientTape(Tape):
         if not self.persistent:
             self._release()
         tensors = [None if g is None else Tensor(g) for g in found]
-        return tensors[0] if single else type(sources)(tensors)
+        if isinstance(sources, Tensor):
+            return tensors[0]
+        if isinstance(sources, dict):
+            return dict(zip(sources, tensors, strict=True))
+        return type(sources)(tensors)
 
     def _release(self) -> None:
         for t in self._watched:
             t.tracked = False
         self._watched = []
+
+
+def _sources(sources: Any) -> list[Tensor]:
+    """The tensors to differentiate by."""
+    listed = [sources] if isinstance(sources, Tensor) else sources
+    wanted = list(listed.values()) if isinstance(listed, dict) else listed
+    if not isinstance(wanted, (list, tuple)) or not all(isinstance(t, Tensor) for t in wanted):
+        raise TypeError(
+            f"gradient: sources must be a tensor, or a list, tuple or dict of tensors, received "
+            f"{sources!r}."
+        )
+    return list(wanted)
 
 
 def value_and_grad(function: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable:

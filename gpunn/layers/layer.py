@@ -58,6 +58,11 @@ class Layer(Tracked, Configurable):
         **kwargs: Any,
     ):
         shape = kwargs.pop("input_shape", None)
+        if shape is not None and not isinstance(shape, (tuple, list)):
+            raise ValueError(
+                f"input_shape must be a tuple without the batch, received {shape!r}. Write "
+                f"input_shape=({shape!r},)."
+            )
         if "input_dim" in kwargs:
             shape = (kwargs.pop("input_dim"),)
         if kwargs:

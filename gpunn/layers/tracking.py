@@ -104,6 +104,11 @@ class Tracked:
     def set_weights(self, weights: list) -> None:
         """Set the weights from arrays in the order of `get_weights`. All fit, or none is set."""
         variables = self.weights
+        if not isinstance(weights, (list, tuple)):
+            raise ValueError(
+                f"set_weights takes a list of arrays, received {type(weights).__name__}. Their "
+                f"order is that of get_weights()."
+            )
         if len(weights) != len(variables):
             raise ValueError(
                 f"'{self.name}' has {len(variables)} weights, received {len(weights)}. "  # type: ignore[attr-defined]

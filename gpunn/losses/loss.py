@@ -95,7 +95,13 @@ class LossFunctionWrapper(Loss):
         self.takes_labels = fn is sparse_categorical_crossentropy
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return self.fn(y_true, y_pred, **self.options)
+        values = self.fn(y_true, y_pred, **self.options)
+        if not isinstance(values, Tensor):
+            raise ValueError(
+                f"The loss function '{self.name}' returned {values!r}. It must return a tensor that "
+                f"is computed from y_pred with gpunn.ops."
+            )
+        return values
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "fn": serialize(self.fn), **self.options}

@@ -86,7 +86,13 @@ def _listed(kind: str, metrics: Any) -> list[Any]:
         return []
     if isinstance(metrics, dict):
         raise ValueError(f"This model has one output and takes {kind} as a list, received a dict.")
-    return list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
+    given = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
+    for metric in given:
+        if isinstance(metric, (list, tuple, set)):
+            raise ValueError(
+                f"{kind} must be a list of names, metrics or functions, received {metric!r} in it."
+            )
+    return given
 
 
 def _key(metric: Any) -> str:

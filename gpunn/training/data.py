@@ -134,8 +134,8 @@ class ArrayData:
 
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
         """Two data sets: all but the last fraction of the samples, and these."""
-        if not 0 < fraction < 1:
-            raise ValueError(f"validation_split must lie between 0 and 1, received {fraction}.")
+        if not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
+            raise ValueError(f"validation_split must lie between 0 and 1, received {fraction!r}.")
         cut = int(self.size * (1 - fraction))
         if cut == 0 or cut == self.size:
             raise ValueError(
@@ -260,6 +260,15 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
         raise ValueError(
             f"class_weight must be a dict {{label: weight}}, received {class_weight!r}."
         )
+    for label, weight in class_weight.items():
+        numbers = isinstance(label, (int, np.integer)) and isinstance(weight, (int, float))
+        if not numbers or label < 0 or not weight >= 0:
+            raise ValueError(
+                f"class_weight must give each label (0, 1, ...) a weight of at least 0, received "
+                f"{label!r}: {weight!r}."
+            )
+    if isinstance(y, (dict, list, tuple)):
+        raise ValueError("class_weight needs one array of labels, received several targets.")
     labels = devices.to_numpy(y) if not isinstance(y, np.ndarray) else y
     if labels.ndim > 1 and labels.shape[-1] > 1:
         labels = labels.argmax(axis=-1)

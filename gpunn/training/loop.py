@@ -159,6 +159,11 @@ class Loop:
             raise ValueError(
                 "The model was compiled with a loss, but there are no targets. Give y."
             )
+        if isinstance(y, (dict, list, tuple)):
+            raise ValueError(
+                f"Model '{self.model.name}' has one output and takes one array of targets, "
+                f"received a {type(y).__name__} of {len(y)}."
+            )
         if getattr(loss, "takes_labels", False) and hasattr(y, "shape"):
             with no_grad():
                 classes = self._classes(step, batch)

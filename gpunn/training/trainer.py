@@ -164,6 +164,8 @@ class Trainer:
         >>> history = model.fit(x, y, epochs=5, batch_size=128, validation_split=0.1)
         """
         self._need_compiled("fit")
+        if not isinstance(shuffle, (bool, np.bool_)):
+            raise ValueError(f"shuffle must be True or False, received {shuffle!r}.")
         data = make_data(x, y, sample_weight, batch_size)
         validation = None
         if validation_data is not None:

@@ -304,3 +304,49 @@ def test_epochs_0_does_nothing():
     before = model.get_weights()
     assert model.fit(X, TARGET, epochs=0, verbose=0).history == {}
     np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.fit(X, LABELS, class_weight={"a": 1.0}), "class_weight must give each label"),
+        (lambda m: m.fit(X, LABELS, class_weight={0: None}), "class_weight must give each label"),
+        (lambda m: m.fit(X, LABELS, class_weight={-1: 1.0}), "class_weight must give each label"),
+        (lambda m: m.fit(X, LABELS, shuffle="yes"), "shuffle must be True or False"),
+        (
+            lambda m: m.fit(X, LABELS, validation_split="a"),
+            "validation_split must lie between 0 and 1",
+        ),
+        (lambda m: m.fit(X, {"a": LABELS}), "takes one array of targets, received a dict of 1"),
+        (lambda m: m.set_weights(None), "set_weights takes a list of arrays, received NoneType"),
+        (lambda m: m.compile(metrics={"mae"}), "metrics must be a list of names"),
+        (lambda m: m.compile(metrics=[["mae"]]), "metrics must be a list of names"),
+        (lambda m: gpunn.layers.Dense(3, input_shape=4), r"Write input_shape=\(4,\)"),
+    ],
+)
+def test_mistakes_of_newcomers_are_named_and_change_nothing(call, message):
+    model = gpunn.Sequential([gpunn.Input((X.shape[1],)), gpunn.layers.Dense(4)])
+    model.compile("sgd", gpunn.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        call(model)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("result", [None, 3.0])
+def test_a_loss_that_returns_no_tensor(result):
+    model = gpunn.Sequential([gpunn.Input((X.shape[1],)), gpunn.layers.Dense(4)])
+    model.compile("sgd", lambda y_true, y_pred: result)
+    with pytest.raises(ValueError, match=rf"returned {result}\. It must return a tensor"):
+        model.fit(X, LABELS, verbose=0)
+
+
+def test_sources_of_a_gradient_keep_their_structure():
+    v = gpunn.Variable([1.0, 2.0])
+    with gpunn.GradientTape(persistent=True) as tape:
+        loss = gpunn.ops.sum(v * v)
+    found = tape.gradient(loss, {"v": v})
+    np.testing.assert_array_equal(found["v"].numpy(), [2, 4])
+    with pytest.raises(TypeError, match="sources must be a tensor, or a list, tuple or dict"):
+        tape.gradient(loss, "v")
