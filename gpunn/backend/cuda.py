@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 THREADS = 256  # of a block, where nothing speaks for another number
 _LOCAL_INCLUDE = re.compile(r'^\s*#\s*include\s+"([\w.]+)".*$', re.M)
+_NULL = np.uint64(0)  # CuPy passes None as 0xffffffff (cupy issue 9046)
 _CUDA_NAMES = {
     "float16": "__half",
     "float32": "float",
@@ -113,7 +114,8 @@ Launch = tuple[tuple[int, ...], tuple[int, ...], tuple, int]
 class raw:  # noqa: N801
     """A `__global__` template of a `.cu` file.
 
-    `launch(*arrays, **options)` gives `(grid, block, arguments, shared_bytes)`, or
+    `launch(*arrays, **options)` gives `(grid, block, arguments, shared_bytes)`, where None among
+    the arguments is a null pointer, or
     ``NotImplemented`` for inputs that the reference shall take. `types` picks, from the same
     arguments, the dtypes that fill the template's parameters; by default, the first array's.
     """
@@ -153,6 +155,7 @@ class raw:  # noqa: N801
         if plan is NotImplemented:
             return NotImplemented
         grid, block, arguments, shared = plan
+        arguments = tuple([_NULL if a is None else a for a in arguments])
         function = self.build(devices.opened.cupy, self.expression(arrays, options))
         function(grid, block, arguments, shared_mem=shared)
         return None

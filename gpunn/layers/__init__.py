@@ -3,23 +3,140 @@
 from typing import Any
 
 from gpunn.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from gpunn.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
+from gpunn.layers.convolution import Conv1D, Conv2D, Conv3D
+from gpunn.layers.convolution_depthwise import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
+from gpunn.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from gpunn.layers.core import Activation, Dense, Identity, Input, Lambda
+from gpunn.layers.dot_product import Dot, dot
+from gpunn.layers.global_pooling import (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+)
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
+from gpunn.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from gpunn.layers.normalization import BatchNormalization
+from gpunn.layers.normalization_features import (
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
+from gpunn.layers.normalization_spectral import SpectralNormalization
+from gpunn.layers.padding import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
+from gpunn.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
+from gpunn.layers.preprocessing import CenterCrop, Normalization, Rescaling, Resizing
 from gpunn.layers.regularization import (
     ActivityRegularization,
+    AlphaDropout,
     Dropout,
     GaussianDropout,
     GaussianNoise,
 )
 from gpunn.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from gpunn.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from gpunn.objects import by_names, lookup
 from gpunn.objects import serialize as serialize
 
+Convolution1D = Conv1D
+Convolution2D = Conv2D
+Convolution3D = Conv3D
+Convolution1DTranspose = Conv1DTranspose
+Convolution2DTranspose = Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose
+SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D
+AvgPool1D = AveragePooling1D
+AvgPool2D = AveragePooling2D
+AvgPool3D = AveragePooling3D
+GlobalAvgPool1D = GlobalAveragePooling1D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalAvgPool3D = GlobalAveragePooling3D
+GlobalMaxPool1D = GlobalMaxPooling1D
+GlobalMaxPool2D = GlobalMaxPooling2D
+GlobalMaxPool3D = GlobalMaxPooling3D
+MaxPool1D = MaxPooling1D
+MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
+
 _TABLE = by_names(
+    Conv1D, Conv2D, Conv3D, Conv1DTranspose, Conv2DTranspose, Conv3DTranspose,
+    DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D,
+    BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization,
+    SpectralNormalization, UnitNormalization,
     Activation, ActivityRegularization, Dense, Dropout, ELU, Flatten, GaussianDropout,
     GaussianNoise, Identity, Lambda, LeakyReLU, Permute, PReLU, ReLU, RepeatVector, Reshape,
     Softmax,
+    Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract,
+    Cropping1D, Cropping2D, Cropping3D, UpSampling1D, UpSampling2D, UpSampling3D,
+    ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
+    AlphaDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D,
+    CenterCrop, Normalization, Rescaling, Resizing,
+    AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
+    AveragePooling1D, AveragePooling2D, AveragePooling3D,
+    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
+    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
+    MaxPooling1D, MaxPooling2D, MaxPooling3D,
+    Convolution1D=Conv1D, Convolution2D=Conv2D, Convolution3D=Conv3D,
+    Convolution1DTranspose=Conv1DTranspose, Convolution2DTranspose=Conv2DTranspose,
+    Convolution3DTranspose=Conv3DTranspose, SeparableConvolution1D=SeparableConv1D,
+    SeparableConvolution2D=SeparableConv2D,
+    AvgPool1D=AveragePooling1D, AvgPool2D=AveragePooling2D,
+    AvgPool3D=AveragePooling3D, GlobalAvgPool1D=GlobalAveragePooling1D,
+    GlobalAvgPool2D=GlobalAveragePooling2D, GlobalAvgPool3D=GlobalAveragePooling3D,
+    GlobalMaxPool1D=GlobalMaxPooling1D, GlobalMaxPool2D=GlobalMaxPooling2D,
+    GlobalMaxPool3D=GlobalMaxPooling3D, MaxPool1D=MaxPooling1D,
+    MaxPool2D=MaxPooling2D, MaxPool3D=MaxPooling3D,
 )  # fmt: skip
 
 
@@ -29,8 +146,31 @@ def deserialize(config: dict[str, Any]) -> Layer:
 
 
 __all__ = [
+    "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose",
+    "Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+    "Convolution1D", "Convolution2D", "Convolution3D", "Convolution1DTranspose",
+    "Convolution2DTranspose", "Convolution3DTranspose", "SeparableConvolution1D",
+    "SeparableConvolution2D",
     "ELU", "Activation", "ActivityRegularization", "Dense", "Dropout", "Flatten",
     "GaussianDropout", "GaussianNoise", "Identity", "Input", "InputSpec", "Lambda", "Layer",
     "LeakyReLU", "PReLU", "Permute", "ReLU", "RepeatVector", "Reshape", "Softmax", "deserialize",
     "serialize",
+    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract",
+    "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+    "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D", "UpSampling3D",
+    "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+    "AlphaDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
+    "CenterCrop", "Normalization", "Rescaling", "Resizing",
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
+    "AvgPool1D", "AvgPool2D", "AvgPool3D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
+    "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D",
+    "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
+    "MaxPool1D", "MaxPool2D", "MaxPool3D",
+    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
+    "BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization",
+    "SpectralNormalization", "UnitNormalization",
 ]  # fmt: skip

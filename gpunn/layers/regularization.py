@@ -11,11 +11,26 @@ from gpunn import ops, random, regularizers
 from gpunn.errors import ShapeError
 from gpunn.layers.layer import Layer
 
+_SATURATION = -1.6732632423543772 * 1.0507009873554805  # of SELU: -α λ
+
 
 def _checked_rate(owner: str, rate: float) -> float:
     if not isinstance(rate, (int, float, np.floating)) or not 0 <= rate <= 1:
         raise ValueError(f"{owner}: rate must lie in [0, 1], received {rate!r}.")
     return float(rate)
+
+
+def _noise_shape(layer: Any, shape: Any) -> tuple[int, ...] | None:
+    """The shape of the choices for an input of this shape, None for that of the input."""
+    noise = layer.noise_shape
+    if noise is None:
+        return None
+    if len(noise) != len(shape):
+        raise ShapeError(
+            f"{type(layer).__name__} '{layer.name}': noise_shape {noise} needs one length for each "
+            f"axis of the input {tuple(shape)}; 1 shares a choice, None is the input's length."
+        )
+    return tuple(n if m is None else m for n, m in zip(shape, noise, strict=True))
 
 
 class Dropout(Layer):
@@ -37,7 +52,7 @@ class Dropout(Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.rate = _checked_rate("Dropout", rate)
+        self.rate = _checked_rate(type(self).__name__, rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
@@ -47,15 +62,48 @@ class Dropout(Layer):
             return x
         if self.rate == 1:
             return ops.zeros_like(x)
-        shape: Any = self.noise_shape
-        if shape is not None:
-            if len(shape) != len(x.shape):
-                raise ShapeError(
-                    f"Dropout '{self.name}': noise_shape {shape} needs one length for each axis of "
-                    f"the input {tuple(x.shape)}; 1 shares a choice, None is the input's length."
-                )
-            shape = tuple(n if m is None else m for n, m in zip(x.shape, shape, strict=True))
+        shape = _noise_shape(self, x.shape)
         return random.dropout(x, self.rate, shape, self.seed_generator)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"rate": self.rate, "noise_shape": self.noise_shape, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+class AlphaDropout(Layer):
+    """In training y = a · (x · m + α' (1 - m)) + b, m = 0 with probability `rate`; else y = x.
+
+    α' = -αλ is where SELU saturates; a = ((1 - rate) (1 + rate α'²))^(-1/2) and b = -a α' rate keep
+    mean 0 and variance 1. Klambauer et al. 2017. `noise_shape`: as for `Dropout`.
+
+    >>> gpunn.layers.AlphaDropout(0.1)
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.rate = _checked_rate("AlphaDropout", rate)
+        if self.rate == 1:
+            raise ValueError("AlphaDropout: rate must be below 1; no scale restores the variance.")
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not training or self.rate == 0:
+            return x
+        shape = _noise_shape(self, x.shape)
+        a = ((1 - self.rate) * (1 + self.rate * _SATURATION**2)) ** -0.5
+        # x m + α' (1 - m) = (x - α') m + α', and `dropout` divides m by 1 - rate
+        kept = random.dropout(x - _SATURATION, self.rate, shape, self.seed_generator)
+        return kept * (a * (1 - self.rate)) + a * _SATURATION * (1 - self.rate)
 
     def get_config(self) -> dict[str, Any]:
         config = {"rate": self.rate, "noise_shape": self.noise_shape, "seed": self.seed}

@@ -98,8 +98,8 @@ class LossFunctionWrapper(Loss):
         values = self.fn(y_true, y_pred, **self.options)
         if not isinstance(values, Tensor):
             raise ValueError(
-                f"The loss function '{self.name}' returned {values!r}. It must return a tensor that "
-                f"is computed from y_pred with gpunn.ops."
+                f"The loss function '{self.name}' returned {values!r}. It must return a tensor "
+                f"that is computed from y_pred with gpunn.ops."
             )
         return values
 

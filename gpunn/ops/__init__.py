@@ -1,6 +1,7 @@
 """Operations on tensors, under the names of `keras.ops`. They differentiate and infer shapes."""
 
 from gpunn.autodiff.tape import no_grad
+from gpunn.ops import image as image
 from gpunn.ops import operators as _operators
 from gpunn.ops.activations import (
     celu,
@@ -60,6 +61,7 @@ from gpunn.ops.compare import (
     not_equal,
     where,
 )
+from gpunn.ops.conv import conv, conv_transpose
 from gpunn.ops.creation import (
     arange,
     cast,
@@ -77,6 +79,7 @@ from gpunn.ops.creation import (
     zeros,
     zeros_like,
 )
+from gpunn.ops.depthwise import depthwise_conv, separable_conv
 from gpunn.ops.elementwise import abs_ as abs
 from gpunn.ops.elementwise import abs_ as absolute
 from gpunn.ops.elementwise import (
@@ -114,6 +117,19 @@ from gpunn.ops.elementwise import sqrt_ as sqrt
 from gpunn.ops.gemm import dense, matmul
 from gpunn.ops.indexing import flip, getitem, split, take, unstack
 from gpunn.ops.noise import dropout
+from gpunn.ops.normalization import (
+    batch_normalization,
+    layer_normalization,
+    moments,
+    rms_normalization,
+)
+from gpunn.ops.padding import pad
+from gpunn.ops.pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    max_pool,
+)
 from gpunn.ops.prelu import prelu
 from gpunn.ops.reduce import argmax, argmin, cumsum, max, mean, min, sum
 from gpunn.ops.reduce import prod_ as prod
@@ -122,7 +138,6 @@ from gpunn.ops.shaping import (
     concatenate,
     expand_dims,
     moveaxis,
-    pad,
     ravel,
     repeat,
     reshape,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log
 from typing import Any
 
 from gpunn.autodiff.op import op
@@ -102,8 +103,11 @@ def _power_grad_x(xp: Any, x: Any, y: Any, dz: Array, out: Array) -> None:
 
 def _power_grad_y(xp: Any, x: Any, y: Any, dz: Array, out: Array) -> None:
     """dy = dz · x^y ln x, and 0 where x is 0"""
-    safe = xp.where(xp.asarray(x) > 0, x, 1)
-    xp.multiply(dz, xp.power(safe, y) * xp.log(safe), out=out)
+    if hasattr(x, "shape"):
+        safe = xp.where(x > 0, x, 1)
+        xp.multiply(dz, xp.power(safe, y) * xp.log(safe), out=out)
+    else:
+        xp.multiply(dz, xp.power(x, y) * (log(x) if x > 0 else 0), out=out)
 
 
 power = binary(

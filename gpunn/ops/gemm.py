@@ -13,7 +13,7 @@ from gpunn.backend.cuda import elementwise
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.transfer import copy_into
+from gpunn.backend.transfer import copy_into, packed
 from gpunn.errors import ShapeError
 from gpunn.ops import pointwise
 from gpunn.ops.activations import rectify
@@ -87,6 +87,29 @@ FUSED = {name: _bias_activation(name) for name in ("relu", "sigmoid", "tanh")}
 # --- ops ---
 
 
+def _as_it_lies(x: Array, transpose: bool) -> tuple[Array, bool]:
+    """A C-contiguous array of the elements of x, and whether it must (still) be transposed."""
+    if not x.flags.c_contiguous and x.swapaxes(-1, -2).flags.c_contiguous:
+        return x.swapaxes(-1, -2), not transpose
+    return packed(x), transpose
+
+
+def product(
+    a: Array,
+    b: Array,
+    bias: Array | None,
+    out: Array,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    relu: bool = False,
+) -> None:
+    """`gemm` of arrays in any memory layout: cublasLt takes C-contiguous ones only."""
+    a, transpose_a = _as_it_lies(a, transpose_a)
+    b, transpose_b = _as_it_lies(b, transpose_b)
+    bias = None if bias is None else packed(bias)
+    gemm(a, b, bias, out, transpose_a=transpose_a, transpose_b=transpose_b, relu=relu)
+
+
 def _dense_rule(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Spec:
     if len(x.shape) < 1 or len(w.shape) != 2 or x.shape[-1] not in (w.shape[0], None):
         raise ShapeError(
@@ -106,32 +129,32 @@ def dense(x: Array, w: Array, b: Array | None = None, activation: str | None = N
     """y = f(x w + b): x (..., K), w (K, N), b (N,) or None; f in `FUSED` or None."""
     # X, Y, dZ are the matrix views of x, y, dz: one row a sample.
     K, N = w.shape
-    X = x if x.ndim == 2 else x.reshape(-1, K)
+    X = x if x.ndim == 2 else packed(x).reshape(-1, K)
     Y = empty((X.shape[0], N), x.dtype, x)
     if activation is None or (activation == "relu" and b is not None):
-        gemm(X, w, b, Y, relu=activation is not None)
+        product(X, w, b, Y, relu=activation is not None)
     elif b is None:
-        gemm(X, w, None, Y)
+        product(X, w, None, Y)
         pointwise.kernels[activation][0](Y, Y)
     else:
-        gemm(X, w, None, Y)
+        product(X, w, None, Y)
         FUSED[activation](Y, b, Y)
 
     def gradients(dy: Array, needed: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        dZ = dy if dy.ndim == 2 else dy.reshape(-1, N)
+        dZ = dy if dy.ndim == 2 else packed(dy).reshape(-1, N)
         if activation is not None:
             dY, dZ = dZ, empty_like(Y)
             pointwise.kernels[activation][1](Y, Y, dY, dZ)
         dx = dw = db = None
         if needed[1]:
             dw = grad_like(w)
-            gemm(X, dZ, None, dw, transpose_a=True)
+            product(X, dZ, None, dw, transpose_a=True)
         if b is not None and needed[2]:
             db = grad_like(b)
             reduce_sum(dZ, db, axes=(0,))
         if needed[0]:
             dx = empty(x.shape, x.dtype, x)
-            gemm(dZ, w, None, dx if dx.ndim == 2 else dx.reshape(-1, K), transpose_b=True)
+            product(dZ, w, None, dx if dx.ndim == 2 else dx.reshape(-1, K), transpose_b=True)
         return (dx, dw, db)[: len(needed)]  # b may not have been passed at all
 
     return Y if x.ndim == 2 else Y.reshape(*x.shape[:-1], N), Joint(gradients)
@@ -152,6 +175,11 @@ def _matmul_rule(x: Any, y: Any) -> Spec:
     return Spec((*batch, *rows[:-1], *columns[1:]), result_dtype(x, y))
 
 
+def _seen_as(x: Array, shape: tuple[int, ...]) -> Array:
+    """x in another shape; where that takes a copy, a kernel makes it."""
+    return x if x.shape == shape else packed(x).reshape(shape)
+
+
 def _as_batch(x: Array, batch: tuple[int, ...]) -> Array:
     """(…, M, N) as (B, M, N) for the common batch shape, or as (M, N) where there is none."""
     if not batch:
@@ -161,7 +189,7 @@ def _as_batch(x: Array, batch: tuple[int, ...]) -> Array:
         spread_out = empty(full, x.dtype, x)
         copy_into(x, spread_out)
         x = spread_out
-    return x.reshape(-1, *x.shape[-2:])
+    return x if len(batch) == 1 else packed(x).reshape(-1, *x.shape[-2:])
 
 
 @op(shape=_matmul_rule, promotes="common")
@@ -175,16 +203,16 @@ def matmul(x: Array, y: Array) -> Any:
         batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
     A, B = _as_batch(a, batch), _as_batch(b, batch)
     Z = empty((*A.shape[:-1], B.shape[-1]), x.dtype, x)
-    gemm(A, B, None, Z)
+    product(A, B, None, Z)
 
     def grad_x(dz: Array) -> Array:
         dA = empty_like(A)
-        gemm(dz.reshape(Z.shape), B, None, dA, transpose_b=True)
+        product(_seen_as(dz, Z.shape), B, None, dA, transpose_b=True)
         return sum_to(dA.reshape(*batch, *a.shape[-2:]), a.shape).reshape(x.shape)
 
     def grad_y(dz: Array) -> Array:
         dB = empty_like(B)
-        gemm(A, dz.reshape(Z.shape), None, dB, transpose_a=True)
+        product(A, _seen_as(dz, Z.shape), None, dB, transpose_a=True)
         return sum_to(dB.reshape(*batch, *b.shape[-2:]), b.shape).reshape(y.shape)
 
     return Z.reshape(shape), (grad_x, grad_y)

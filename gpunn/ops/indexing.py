@@ -10,29 +10,51 @@ import numpy as np
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec, SymbolicShape
-from gpunn.autodiff.tensor import Tensor
+from gpunn.autodiff.tensor import Tensor, note_host_read
 from gpunn.backend.devices import backend_of, empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import copy_into, fill
 from gpunn.errors import ShapeError
 from gpunn.ops.creation import convert_to_tensor
-from gpunn.ops.examples import normal
+from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import normalize_axis
 from gpunn.ops.shaping import ravel
 
+_ARRAY = "array"  # stands in a key where an index array was: kernels take arrays by position
+
+
+def _with_arrays(key: tuple, arrays: tuple[Array, ...]) -> tuple:
+    """The index, with its arrays in their places."""
+    rest = iter(arrays)
+    return tuple(next(rest) if k == _ARRAY else k for k in key)
+
+
+def _gather_examples(rng: np.random.Generator, dtype: str) -> Any:
+    x, i = normal(rng, (5, 4), dtype), np.array([1, 1, 3])
+    yield (x, unwritten((3, 4), dtype), i), {"key": (_ARRAY,)}
+    yield (x, unwritten((3,), dtype), i, i), {"key": (_ARRAY, _ARRAY)}
+    yield (x, unwritten((2, 3), dtype), i), {"key": (slice(1, None, 2), _ARRAY)}
+
+
+@kernel(examples=_gather_examples)
+def gather(xp: Any, x: Array, out: Array, *indices: Array, key: tuple) -> None:
+    """out = x[key]"""
+    out[...] = x[_with_arrays(key, indices)]
+
 
 def _scatter_examples(rng: np.random.Generator, dtype: str) -> Any:
-    yield (normal(rng, (3, 4), dtype), np.zeros((5, 4), dtype)), {"key": (np.array([1, 1, 3]),)}
+    for (x, dy, *indices), options in _gather_examples(rng, dtype):
+        yield (normal(rng, dy.shape, dtype), np.zeros_like(x), *indices), options
 
 
 @kernel(examples=_scatter_examples)
-def scatter_add(xp: Any, dy: Array, dx: Array, key: Any) -> None:
+def scatter_add(xp: Any, dy: Array, dx: Array, *indices: Array, key: tuple) -> None:
     """dx[key] += dy, where an element may be named several times"""
     if xp is np:
-        np.add.at(dx, key, dy)
+        np.add.at(dx, _with_arrays(key, indices), dy)
     else:  # a method of CuPy's arrays
-        dx.scatter_add(tuple(xp.asarray(k) if isinstance(k, np.ndarray) else k for k in key), dy)
+        dx.scatter_add(_with_arrays(key, indices), dy)
 
 
 def _is_basic(key: tuple) -> bool:
@@ -96,25 +118,35 @@ def _getitem_rule(x: Any, key: tuple) -> Spec:
 
 def _on_host(k: Any) -> Any:
     """What of an index decides the shape. A GPU is not asked for the values of integers."""
-    if isinstance(k, np.ndarray) or not hasattr(k, "get"):
-        return k
-    return k.get() if k.dtype.kind == "b" else np.broadcast_to(np.intp(0), k.shape)
+    if hasattr(k, "dtype") and k.dtype.kind == "b":
+        note_host_read()  # a replay would not count the elements anew
+        return k if isinstance(k, np.ndarray) else k.get()
+    return np.broadcast_to(np.intp(0), k.shape) if hasattr(k, "get") else k
 
 
 @op(shape=_getitem_rule)
 def _getitem(x: Array, key: tuple) -> Any:
+    if _is_basic(key):
+        # With an Ellipsis, NumPy gives an array where it would give a number.
+        whole = key if any(k is Ellipsis for k in key) else (*key, ...)
+
+        def spread(dy: Array) -> Array:
+            dx = empty(x.shape, x.dtype, x)
+            fill(dx, value=0)
+            copy_into(dy, dx[whole])
+            return dx
+
+        return x[whole], (spread,)
     backend = backend_of(x)
-    index = tuple(backend.asarray(k) if hasattr(k, "shape") else k for k in key)
-    whole = index if any(k is Ellipsis for k in index) else (*index, ...)
-    y = x[whole]  # with an Ellipsis, NumPy gives an array where it would give a number
+    indices = [backend.asarray(k) for k in key if hasattr(k, "shape")]
+    places = tuple(_ARRAY if hasattr(k, "shape") else k for k in key)
+    y = empty(_getitem_rule(x, key).shape, x.dtype, x)
+    gather(x, y, *indices, key=places)
 
     def gradient(dy: Array) -> Array:
         dx = empty(x.shape, x.dtype, x)
         fill(dx, value=0)
-        if _is_basic(key):
-            copy_into(dy, dx[whole])
-        else:
-            scatter_add(dy, dx, key=index)
+        scatter_add(dy, dx, *indices, key=places)
         return dx
 
     return y, (gradient,)

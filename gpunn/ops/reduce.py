@@ -16,6 +16,7 @@ from gpunn.backend.cuda import contiguous, cuda_type, raw
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import FLOATS, Kernel, kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import normalize_axes, normalize_axis, reduced_shape
@@ -302,7 +303,7 @@ def _index_op(name: str, run: Kernel) -> Callable:
 
     def function(x: Array, axis: int | None = None, keepdims: bool = False) -> Any:
         spec = rule(x, axis, keepdims)
-        flat = x.reshape(-1) if axis is None else x
+        flat = packed(x).reshape(-1) if axis is None else x
         along = 0 if axis is None else normalize_axis(name, axis, x.ndim)
         out = empty(reduced_shape(flat.shape, (along,), False), spec.dtype, x)
         run(flat, out, axis=along)

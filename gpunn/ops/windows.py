@@ -127,3 +127,13 @@ def joined_shape(batch: Any, sizes: SymbolicShape, channels: Any, order: str) ->
     if order == "channels_last":
         return (batch, *sizes, channels)
     return (batch, channels, *sizes)
+
+
+def launch_geometry(geometry: Windows) -> tuple[np.int32, ...]:
+    """The numbers of `Geometry` in kernels/windows.cuh: fewer axes are filled up with length 1."""
+    missing = 3 - len(geometry.sizes)
+    fields = (
+        (geometry.sizes, 1), (geometry.kernel, 1), (geometry.strides, 1), (geometry.dilation, 1),
+        (geometry.before, 0), (geometry.out, 1),
+    )  # fmt: skip
+    return tuple(np.int32(v) for values, one in fields for v in ((one,) * missing + values))

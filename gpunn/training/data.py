@@ -254,6 +254,22 @@ def make_validation(given: Any, batch_size: int | None) -> Data:
     return make_data(x, y, sample_weight, batch_size)
 
 
+def split_data(data: Data, fraction: Any, batch_size: int | None) -> tuple[ArrayData, ArrayData]:
+    """`validation_split`: all but the last fraction of the samples, and these."""
+    if not isinstance(data, ArrayData):
+        raise ValueError("validation_split needs arrays; give validation_data instead.")
+    first, second = data.split(fraction)
+    x, y, sample_weight = second.parts
+    return first, ArrayData(x, y, sample_weight, batch_size)
+
+
+def weighted_data(data: Data, class_weight: Mapping[int, float]) -> ArrayData:
+    """`class_weight`: the data, each sample with the weight of its class."""
+    if not isinstance(data, ArrayData):
+        raise ValueError("class_weight needs arrays: with batches, yield sample weights.")
+    return data.weighted(class_weight)
+
+
 def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
     """The sample weights that class weights mean: y holds labels, or one-hot rows."""
     if not isinstance(class_weight, Mapping):

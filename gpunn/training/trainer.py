@@ -14,7 +14,15 @@ from gpunn.callbacks import Callback, History
 from gpunn.errors import GpunnError
 from gpunn.metrics import Mean
 from gpunn.training.compiled import CompiledMetrics, compile_loss
-from gpunn.training.data import ArrayData, make_data, make_validation, map_structure, to_tensors
+from gpunn.training.data import (
+    ArrayData,
+    make_data,
+    make_validation,
+    map_structure,
+    split_data,
+    to_tensors,
+    weighted_data,
+)
 from gpunn.training.loop import Loop
 from gpunn.training.step import Step, can_record
 
@@ -57,7 +65,7 @@ class Trainer:
         ``f(y_true, y_pred)`` written with `gpunn.ops`. `metrics`: names, Metrics or functions, of
         unweighted samples; `weighted_metrics` take sample and class weights into account.
 
-        `jit_compile`: whether steps on the CPU are recorded once and replayed, several times faster
+        `jit_compile`: whether steps are recorded once and replayed, several times faster
         for small models: ``"auto"`` where layers, loss and metrics are gpunn's own, True also with
         your own (which must do all their work with `gpunn.ops`, the same in each step), or False;
         `run_eagerly=True` means False, too. `loss_weights` and `steps_per_execution` are there for
@@ -167,21 +175,14 @@ class Trainer:
         if not isinstance(shuffle, (bool, np.bool_)):
             raise ValueError(f"shuffle must be True or False, received {shuffle!r}.")
         data = make_data(x, y, sample_weight, batch_size)
+        size = batch_size if validation_batch_size is None else validation_batch_size
         validation = None
         if validation_data is not None:
-            size = batch_size if validation_batch_size is None else validation_batch_size
             validation = make_validation(validation_data, size)
         elif validation_split:
-            if not isinstance(data, ArrayData):
-                raise ValueError("validation_split needs arrays; give validation_data instead.")
-            data, validation = data.split(validation_split)
-            if validation_batch_size is not None:
-                x_val, y_val, weights = validation.parts
-                validation = ArrayData(x_val, y_val, weights, validation_batch_size)
+            data, validation = split_data(data, validation_split, size)
         if class_weight is not None:
-            if not isinstance(data, ArrayData):
-                raise ValueError("class_weight needs arrays: with batches, yield sample weights.")
-            data = data.weighted(class_weight)
+            data = weighted_data(data, class_weight)
         loop = Loop(self, verbose, callbacks, epochs=epochs, initial_epoch=initial_epoch)
         return loop.fit(
             data, validation, shuffle, steps_per_epoch, validation_steps, validation_freq
@@ -229,7 +230,7 @@ class Trainer:
         self._need_compiled("train_on_batch")
         data = ArrayData(x, y, sample_weight, batch_size=_ALL)
         if class_weight is not None:
-            data = data.weighted(class_weight)
+            data = weighted_data(data, class_weight)
         return self._on_batch("train", data, return_dict)
 
     def test_on_batch(

@@ -24,7 +24,11 @@ class ndarray:  # noqa: N801 - CuPy's name
             count = math.prod(shape) if isinstance(shape, tuple | list) else shape
             place = device.alloc(count * np.dtype(dtype).itemsize)
         buffer = place.mem.owner.reshape(-1).view(np.uint8)
-        self._array = np.ndarray(shape, dtype, buffer, place.offset, strides, order)
+        if strides is None or 0 in shape:
+            self._array = np.ndarray(shape, dtype, buffer, place.offset, None, order)
+        else:  # CuPy does not check that they stay within the memory
+            first = np.ndarray((1,), dtype, buffer, place.offset)
+            self._array = np.lib.stride_tricks.as_strided(first, shape, strides)
         self._memory, self.base = place.mem, None
         if memptr is None:
             device.poison(self._array)

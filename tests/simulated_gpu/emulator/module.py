@@ -137,9 +137,11 @@ class EmulatedKernel:
         staging.bring_back()
 
     def _scalar(self, index, arg, letter, size):
-        """Packed as CuPy does: bool as bool, int as int64, float as float64, None as null."""
+        """Packed as CuPy does: bool as bool, int as int64, float as float64."""
+        if arg is None:
+            raise TypeError("CuPy passes None as 0xffffffff: give np.uint64(0) for a null pointer")
         if letter in "pc":
-            value = np.array(0 if arg is None else arg, np.uintp)
+            value = np.array(arg, np.uintp)
         else:
             value = np.array(arg)
         kind = (value.dtype.name == "bfloat16" and "f") or value.dtype.kind

@@ -1,0 +1,149 @@
+"""Kernels of convolution: x (N, *sizes, C), w (*kernel, C/g, K). CUDA twins: kernels/conv.cu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpunn.backend.cuda import contiguous, cuda_type, raw
+from gpunn.backend.devices import empty
+from gpunn.backend.kernel import Kernel, kernel
+from gpunn.backend.protocol import Array
+from gpunn.ops import columns
+from gpunn.ops.activations import rectify
+from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.reduce import reduce_sum
+from gpunn.ops.windows import Windows, launch_geometry, windows
+
+_TILE = 64  # rows and columns of the result that a block computes
+_BLOCKS = 256  # that keep a GPU busy; fewer tiles than that are split along the inner dimension
+_LONGEST = 2**31 - 1  # rows, columns and inner dimension are 32-bit integers
+
+
+def _cases() -> list[tuple[Windows, int, int, int]]:
+    """(windows, C, K, groups) of one to three axes, with strides, dilation and padding"""
+    return [
+        (windows("conv", (7, 6), (3, 3), (1, 1), (1, 1), "same"), 4, 6, 1),
+        (windows("conv", (9, 8), (3, 2), (2, 3), (1, 1), "valid"), 3, 5, 1),
+        (windows("conv", (9, 9), (2, 3), (1, 1), (2, 1), "same"), 4, 4, 2),
+        (windows("conv", (5, 5), (1, 1), (1, 1), (1, 1), "valid"), 8, 70, 1),
+        (windows("conv", (11,), (3,), (1,), (2,), "causal"), 2, 4, 1),
+        (windows("conv", (5, 4, 6), (2, 3, 2), (2, 1, 2), (1, 1, 1), "same"), 2, 4, 2),
+        (windows("conv", (17, 19), (1, 2), (1, 1), (1, 1), "same"), 2, 3, 1),
+    ]
+
+
+# --- CUDA ---
+
+
+def _tiles(length: int) -> int:
+    return -(-length // _TILE)
+
+
+class _Convolution(raw):
+    """One of the three products of conv.cu."""
+
+    def __init__(self, mode: str):
+        def types(a: Array, *_: Array, **__: Any) -> tuple[str, str]:
+            return cuda_type(a.dtype), mode
+
+        super().__init__("conv.cu", "convolution", self._plan, types)
+        self.mode = mode
+
+    def _plan(
+        self, a: Array, b: Array, *rest: Array, windows: Windows, groups: int, relu: bool = False
+    ) -> Any:
+        *bias, out = rest
+        given = [x for x in (a, b, *rest) if x is not None]
+        if any(x.size == 0 for x in given) or not contiguous(*given):
+            return NotImplemented
+        taps = int(np.prod(windows.kernel))
+        if self.mode == "BACKWARD_KERNEL":
+            splits = out.shape[0] if out.ndim > a.ndim else 1
+            channels, filters = a.shape[-1], b.shape[-1]
+            rows, columns = taps * channels // groups, filters // groups
+        else:
+            splits, channels, filters = 1, b.shape[-2] * groups, b.shape[-1]
+            rows, columns = out.size // out.shape[-1], out.shape[-1] // groups
+        if max(rows, a.size // a.shape[-1] * taps) > _LONGEST:
+            return NotImplemented
+        numbers = (a.shape[0], channels, filters, groups, splits, relu)
+        arguments = (
+            a, b, bias[0] if bias else None, out,
+            *map(np.int32, numbers), *launch_geometry(windows),
+        )  # fmt: skip
+        return (_tiles(rows), _tiles(columns), groups * splits), (128,), arguments, 0
+
+
+class _SplitConvolution(_Convolution):
+    """The inner dimension, all pixels of the batch, is long: parts of it are summed at the end."""
+
+    def __call__(self, kernel: Kernel, arrays: tuple, options: dict) -> Any:
+        x, dy, dw = arrays
+        groups = options["groups"]
+        inner = dy.size // max(dy.shape[-1], 1)
+        blocks = _tiles(dw.size // max(dw.shape[-1], 1)) * _tiles(dw.shape[-1] // groups) * groups
+        splits = min(_BLOCKS // max(blocks, 1), inner // 256)
+        if splits < 2 or dw.dtype.itemsize == 2:
+            return super().__call__(kernel, arrays, options)
+        parts = empty((splits, *dw.shape), dw.dtype, dw)
+        if super().__call__(kernel, (x, dy, parts), options) is NotImplemented:
+            return NotImplemented
+        reduce_sum(parts, dw, axes=(0,))
+        return None
+
+
+# --- kernels ---
+
+
+def _forward_examples(rng: np.random.Generator, dtype: str) -> Any:
+    for geometry, c, k, g in _cases():
+        x = normal(rng, (2, *geometry.sizes, c), dtype)
+        w = normal(rng, (*geometry.kernel, c // g, k), dtype)
+        y = unwritten((2, *geometry.out, k), dtype)
+        for bias, relu in ((None, False), (normal(rng, (k,), dtype), True)):
+            yield (x, w, bias, y), {"windows": geometry, "groups": g, "relu": relu}
+
+
+@kernel(cuda=_Convolution("FORWARD"), examples=_forward_examples)
+def conv_forward(
+    xp: Any, x: Array, w: Array, bias: Array | None, y: Array,
+    windows: Windows, groups: int, relu: bool,
+) -> None:  # fmt: skip
+    """y = max(0, conv(x, w) + bias); bias and ReLU are optional"""
+    for part in columns.forward(xp, x, w, bias, y, windows, groups):
+        if relu:
+            rectify(xp, part, part)
+
+
+def _input_examples(rng: np.random.Generator, dtype: str) -> Any:
+    for geometry, c, k, g in _cases():
+        dy = normal(rng, (2, *geometry.out, k), dtype)
+        w = normal(rng, (*geometry.kernel, c // g, k), dtype)
+        dx = unwritten((2, *geometry.sizes, c), dtype)
+        yield (dy, w, dx), {"windows": geometry, "groups": g}
+
+
+@kernel(cuda=_Convolution("BACKWARD_INPUT"), examples=_input_examples)
+def conv_backward_input(
+    xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: int
+) -> None:
+    """dx[i] = Σ dy[o] wᵀ[t] over the windows o and taps t that read i"""
+    columns.backward_input(xp, dy, w, dx, windows, groups)
+
+
+def _kernel_examples(rng: np.random.Generator, dtype: str) -> Any:
+    for geometry, c, k, g in _cases():
+        x = normal(rng, (2, *geometry.sizes, c), dtype)
+        dy = normal(rng, (2, *geometry.out, k), dtype)
+        dw = unwritten((*geometry.kernel, c // g, k), dtype)
+        yield (x, dy, dw), {"windows": geometry, "groups": g}
+
+
+@kernel(cuda=_SplitConvolution("BACKWARD_KERNEL"), examples=_kernel_examples)
+def conv_backward_kernel(
+    xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, groups: int
+) -> None:
+    """dw[t] = Σ x[i]ᵀ dy[o] over all windows o, where i is what tap t of window o reads"""
+    columns.backward_kernel(xp, x, dy, dw, windows, groups)
