@@ -13,7 +13,7 @@ from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.tensor import Tensor, asarray, note_host_read
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array, Shape
-from gpunn.backend.transfer import copy_into
+from gpunn.backend.transfer import copy_into, fill
 from gpunn.changes import note_change
 from gpunn.errors import ShapeError
 from gpunn.naming import unique_name
@@ -117,6 +117,10 @@ class Variable(Tensor):
 
     def assign(self, value: Any) -> Variable:
         """Replace the values, in place. The shape must agree."""
+        if type(value) in (int, float) and self.data.shape == ():
+            fill(self.data, value=value)  # no array on the way, so that a recording may have it
+            self.assignments += 1
+            return self
         array = asarray(value, like=self.data)
         if array.shape != self.data.shape:
             raise ShapeError(
@@ -129,11 +133,17 @@ class Variable(Tensor):
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the values, in place."""
-        return self.assign(self + asarray(value, self.data.dtype, self.data))
+        return self.assign(self + self._operand(value))
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the values, in place."""
-        return self.assign(self - asarray(value, self.data.dtype, self.data))
+        return self.assign(self - self._operand(value))
+
+    def _operand(self, value: Any) -> Any:
+        """A number of its kind stays one; all else becomes an array of its dtype."""
+        if type(value) is int or (type(value) is float and is_float(self.data.dtype)):
+            return value
+        return asarray(value, self.data.dtype, self.data)
 
     def rebind(self, array: Array) -> None:
         """Keep the values in `array` from now on (a view of a flat buffer)."""

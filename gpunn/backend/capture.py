@@ -23,6 +23,7 @@ from gpunn.backend.protocol import Array
 from gpunn.backend.recorder import Recorder
 
 _PACKAGES = (str(Path(__file__).resolve().parents[1]), "site-packages")
+_LISTENED = 2  # real steps that must agree before one is captured
 _HOST_TO_DEVICE = 1  # cudaMemcpyHostToDevice
 
 
@@ -61,7 +62,9 @@ class GraphRecorder(Recorder):
     def __init__(self, cupy: Any, ordinal: int, first: GraphRecorder | None):
         super().__init__()
         self.cupy, self.ordinal = cupy, ordinal
-        self.computes = first is None
+        self.turn: int = 0 if first is None else first.turn + 1
+        self.is_last = self.turn == _LISTENED
+        self.computes = not self.is_last
         self.stream: Any = cupy.cuda.Stream(non_blocking=True) if first is None else first.stream
         self.pool: Any = cupy.cuda.MemoryPool() if first is None else first.pool
         self.lent: set[int] = set() if first is None else first.lent  # addresses, of the pool
@@ -189,6 +192,7 @@ def _first(error: BaseException) -> str:
 def _user_line(error: BaseException) -> str:
     """``file:line`` of the innermost call that is neither gpunn's nor an installed package's."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not any(package in frame.filename for package in _PACKAGES):
+        compiled = not Path(frame.filename).is_absolute()  # cupy/_core/core.pyx
+        if not compiled and not any(package in frame.filename for package in _PACKAGES):
             return f"{frame.filename}:{frame.lineno}"
     return "?"

@@ -10,6 +10,7 @@ import numpy as np
 
 from gpunn.backend.capture import GraphRecorder, PinnedInput
 from gpunn.backend.protocol import Array, Shape
+from gpunn.backend.thread import local
 from gpunn.errors import DeviceError, DTypeError
 
 
@@ -42,6 +43,8 @@ class CupyBackend:
                 f"gpunn computes with numbers, received an array of dtype {value.dtype} and shape "
                 f"{value.shape}. Ragged rows or text inside? Pad or encode it first."
             )
+        if local.recorder is not None and isinstance(value, np.ndarray):
+            local.recorder.host_data()
         return self.xp.asarray(value, dtype)
 
     def to_numpy(self, array: Array) -> np.ndarray:

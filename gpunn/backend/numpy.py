@@ -20,11 +20,11 @@ class _HostInput:
     """Batches are copied into one array, unless the batch is that array."""
 
     def __init__(self, batch: np.ndarray, owned: bool):
-        self.array = batch if owned else np.empty_like(batch)
+        self.array = batch if owned else np.empty(batch.shape, batch.dtype)
 
     def take(self, batch: np.ndarray) -> None:
         if batch is not self.array:
-            np.copyto(self.array, batch)
+            np.copyto(self.array, batch if isinstance(batch, np.ndarray) else batch.get())
 
 
 class NumpyBackend:
@@ -76,7 +76,7 @@ class NumpyBackend:
         return HostRecorder()
 
     def fixed_input(self, batch: np.ndarray, owned: bool) -> _HostInput:
-        return _HostInput(batch, owned)
+        return _HostInput(batch, owned and isinstance(batch, np.ndarray))
 
     def memory_stats(self) -> dict[str, int]:
         pool = self.pool

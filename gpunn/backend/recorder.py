@@ -67,6 +67,7 @@ class Recorder:
     """Listens to the kernel calls of this thread inside a ``with`` block."""
 
     computes = True  # whether what is recorded is done at once, too
+    is_last = True  # whether a recording that repeats another one can be replayed
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -87,7 +88,7 @@ class Recorder:
     def note(self, kernel: Kernel, arrays: tuple, options: dict) -> None:
         """Called by each kernel before it runs."""
         values = [part for value in options.values() for part in _parts(value)]
-        if any(_is_array(value) for value in values):
+        if any(is_array(value) for value in values):
             self.problem = f"'{kernel.name}' takes arrays as options, at {user_line()}"
             return
         self.marks.append((kernel, [self.mark(a) for a in arrays], options))
@@ -101,6 +102,8 @@ class Recorder:
 
     def repeat(self, action: Callable[[], None]) -> None:
         """See `before_replays`. Where the recording computes nothing, its replay comes next."""
+        if action in self.before:
+            self.problem = f"the same host work comes twice in one step, at {user_line()}"
         self.before.append(action)
         self.marks.append((None, [action], {}))
         self.lines.append(user_line())
@@ -114,6 +117,10 @@ class Recorder:
     def host_read(self) -> None:
         """Called when a tensor's value is read on the host."""
         self.problem = f"a value is read on the host at {user_line()}"
+
+    def host_data(self) -> None:
+        """Called when an array of a GPU is made of data of the host: no replay would do that."""
+        self.problem = f"an array is made of host data at {user_line()}"
 
     def mark(self, array: Any) -> tuple:
         """What must be the same of this argument the next time."""
@@ -197,7 +204,8 @@ class HostRecorder(Recorder):
         return HostProgram(self)
 
 
-def _is_array(value: Any) -> bool:
+def is_array(value: Any) -> bool:
+    """True of arrays of the host and of a GPU."""
     return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
 
 

@@ -61,14 +61,14 @@ class Convolution(Layer):
         self.input_spec = InputSpec(min_ndim=ndim, max_ndim=ndim, axes={axis: channels})
         return channels
 
-    def add_filters(self, name: str, shape: tuple[int, ...]) -> Variable:
-        """A kernel with the initializer, regularizer and constraint of its name."""
+    def add_filters(self, kind: str, shape: tuple[int, ...], name: str = "kernel") -> Variable:
+        """A kernel with the initializer, regularizer and constraint of its kind."""
         return self.add_weight(
             shape,
-            getattr(self, f"{name}_initializer"),
-            regularizer=getattr(self, f"{name}_regularizer"),
-            constraint=getattr(self, f"{name}_constraint"),
-            name=f"{name}_kernel" if name != "kernel" else name,
+            getattr(self, f"{kind}_initializer"),
+            regularizer=getattr(self, f"{kind}_regularizer"),
+            constraint=getattr(self, f"{kind}_constraint"),
+            name=name,
         )
 
     def add_bias(self, filters: int) -> None:
@@ -161,8 +161,6 @@ class _Conv(Convolution):
                 f"{type(self).__name__}: filters must be a multiple of groups, received "
                 f"filters={filters} and groups={groups}."
             )
-        if self.padding == "causal" and self.data_format != "channels_last":
-            raise ValueError("Conv1D: padding='causal' needs data_format='channels_last'.")
         take_filters(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
 
     def build(self, input_shape: SymbolicShape) -> None:

@@ -118,11 +118,11 @@ class _SeparableConv(Convolution):
     def build(self, input_shape: SymbolicShape) -> None:
         channels = self.channels_of(input_shape)
         wide = channels * self.depth_multiplier
-        self.depthwise_kernel = self.add_filters(
-            "depthwise", (*self.kernel_size, channels, self.depth_multiplier)
-        )
-        ones = (1,) * self.rank
-        self.pointwise_kernel = self.add_filters("pointwise", (*ones, wide, self.filters))
+        one = (1,) * self.rank
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self.depthwise_kernel = self.add_filters("depthwise", shape, "depthwise_kernel")
+        shape = (*one, wide, self.filters)
+        self.pointwise_kernel = self.add_filters("pointwise", shape, "pointwise_kernel")
         self.add_bias(self.filters)
 
     def call(self, x: Any) -> Any:

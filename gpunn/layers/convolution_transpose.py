@@ -39,7 +39,7 @@ class _ConvTranspose(Convolution):
         self.filters = positive(self, "filters", filters)
         self.output_padding = output_padding
         if output_padding is not None:
-            output_padding_of(output_padding, self.strides)
+            self.output_padding = output_padding_of(output_padding, self.strides)
         take_filters(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
 
     def build(self, input_shape: SymbolicShape) -> None:

@@ -78,7 +78,7 @@ def _conv_rule(
             f"{per_group} (channels-last inputs {tuple(x.shape)}, kernel {tuple(w.shape)}). Give "
             f"images with {per_group} channels, or check data_format."
         )
-    if filters % (channels // per_group):
+    if filters == 0 or filters % (channels // per_group):
         raise ShapeError(
             f"conv: {filters} filters cannot be shared among {channels // per_group} groups "
             f"(inputs {tuple(x.shape)}, kernel {tuple(w.shape)}). Make filters a multiple of it."

@@ -110,9 +110,12 @@ def windowed_sizes(
 
 def check_padding(name: str, padding: Any, allowed: tuple[str, ...] = PADDINGS) -> str:
     """The padding in lower case."""
-    if not isinstance(padding, str) or padding.lower() not in allowed:
-        raise unknown_name(f"padding of {name}", padding, allowed)
-    return padding.lower()
+    if isinstance(padding, str) and padding.lower() in allowed:
+        return padding.lower()
+    error = unknown_name(f"padding of {name}", padding, allowed)
+    if not isinstance(padding, str):
+        error = ValueError(f"{error} For widths of your own use ops.pad or ZeroPadding2D before.")
+    raise error
 
 
 def split_shape(shape: SymbolicShape, order: str) -> tuple[Any, SymbolicShape, Any]:

@@ -24,7 +24,7 @@ def map_structure(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, dict):
         return {k: map_structure(function, v) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
-        return type(value)([map_structure(function, v) for v in value])
+        return _like(value, [map_structure(function, v) for v in value])
     return function(value)
 
 
@@ -36,8 +36,13 @@ def map_pairs(function: Callable[[Any, Any], Any], value: Any, other: Any) -> An
         return {k: map_pairs(function, v, other[k]) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
         pairs = zip(value, other, strict=True)
-        return type(value)([map_pairs(function, v, o) for v, o in pairs])
+        return _like(value, [map_pairs(function, v, o) for v, o in pairs])
     return function(value, other)
+
+
+def _like(value: Any, parts: list[Any]) -> Any:
+    """A list, tuple or named tuple of the type of `value`."""
+    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
 
 
 def leaves(value: Any) -> list[Any]:

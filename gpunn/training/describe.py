@@ -19,20 +19,21 @@ def describe(name: str, recordings: Mapping[str, Recordings], times: bool) -> No
     """Print each recorded program, and of the other steps why they have none."""
     from rich.console import Console
 
-    console = Console()
+    console = Console(markup=False, highlight=False)
     steps = [
-        (f"{kind}, {key[0]}, batch {_text(key[1])}", step)
+        (f"{kind}, {key[0]}, batch {_text(key[1])}", key[0], step)
         for kind, found in recordings.items()
         for key, step in found.steps.items()
     ]
     if not steps:
-        console.print(f"The steps of '{name}' are not recorded: they run eagerly.", highlight=False)
-    for title, step in steps:
+        console.print(f"The steps of '{name}' are not recorded: they run eagerly.")
+    for title, device, step in steps:
         if step.program is None:
             why = step.problem or "a step is recorded when it runs the third time"
-            console.print(f"{title}: not recorded ({why})", highlight=False)
+            console.print(f"{title}: not recorded ({why})")
         else:
-            console.print(_table(title, step.program, times))
+            with devices.device(device):
+                console.print(_table(title, step.program, times))
 
 
 def _table(title: str, program: Program, times: bool) -> Any:

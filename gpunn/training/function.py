@@ -9,13 +9,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from gpunn.autodiff.tape import is_differentiating
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
+from gpunn.backend.recorder import is_array
 from gpunn.backend.thread import local
-from gpunn.training.data import map_structure
+from gpunn.training.data import map_structure, to_tensors
 from gpunn.training.recording import Recordings, quiet, signature
 
 
@@ -56,6 +55,7 @@ class function:  # noqa: N801  (a decorator)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if local.recorder is not None or is_differentiating():
+            args, kwargs = map_structure(_as_tensor, (args, kwargs))
             return self.python_function(*args, **kwargs)
         arrays: list[Any] = []
         form = map_structure(functools.partial(_take_array, arrays), (args, kwargs))
@@ -89,14 +89,14 @@ _ARRAY = _Array()
 
 def _take_array(arrays: list[Any], value: Any) -> Any:
     """Put an array into the list and a mark in its place; keep any other value."""
-    if isinstance(value, Variable):
+    if isinstance(value, Variable) or not (isinstance(value, Tensor) or is_array(value)):
         return value
-    if isinstance(value, Tensor):
-        value = value.data
-    elif not isinstance(value, np.ndarray) and not hasattr(value, "__cuda_array_interface__"):
-        return value
-    arrays.append(value)
+    arrays.append(value.data if isinstance(value, Tensor) else value)
     return _ARRAY
+
+
+def _as_tensor(value: Any) -> Any:
+    return to_tensors(value) if is_array(value) and not isinstance(value, Tensor) else value
 
 
 def _key(form: Any) -> Any:
@@ -113,4 +113,4 @@ def _key(form: Any) -> Any:
             f"hashable, so that its recordings cannot be told apart. Pass arrays, numbers, strings "
             f"or objects that compare by identity."
         ) from None
-    return type(form), form
+    return type(form), repr(form) if isinstance(form, float) else form  # 0.0 == -0.0

@@ -21,9 +21,11 @@ from gpunn.training.data import (
     Data,
     IterableData,
     map_structure,
+    to_tensors,
     whole_number,
 )
 from gpunn.training.interrupt import InterruptBetweenSteps
+from gpunn.training.recording import quiet
 from gpunn.training.step import Step
 
 _VERBOSE = {"auto": 1, "0": 0, "1": 1, "2": 2, "False": 0, "True": 1}
@@ -165,7 +167,7 @@ class Loop:
                 f"received a {type(y).__name__} of {len(y)}."
             )
         if getattr(loss, "takes_labels", False) and hasattr(y, "shape"):
-            with no_grad():
+            with no_grad(), quiet():
                 classes = self._classes(step, batch)
             check_labels(loss.name, devices.to_numpy(y), classes, loss.options.get("ignore_class"))
 
@@ -173,7 +175,7 @@ class Loop:
         """The number of outputs of the model, found once."""
         if step.classes is None:
             first = map_structure(lambda a: a[:1], batch[0])
-            step.classes = step.predict(first).shape[-1]
+            step.classes = step.model(to_tensors(first), training=False).shape[-1]
         return step.classes
 
     # --- evaluate ---

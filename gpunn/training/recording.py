@@ -18,7 +18,7 @@ import numpy as np
 
 from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import devices
-from gpunn.backend.recorder import Program, Recorder
+from gpunn.backend.recorder import Program, Recorder, is_array
 from gpunn.changes import changes
 from gpunn.training.data import leaves, map_structure, to_tensors
 
@@ -66,8 +66,9 @@ class RecordedStep:
                 return self._record() if self.program is None else self._replay(self.program)
             finally:
                 self._lock.release()
-        self._warm = True
-        return self.function(*to_tensors(batch))
+        result = self.function(*to_tensors(batch))
+        self._warm = True  # an error may have come before all was made that is made lazily
+        return map_structure(_copied, result)
 
     def _replay(self, program: Program) -> Any:
         """The next step; copies of its results, for the one after it overwrites them."""
@@ -93,26 +94,34 @@ class RecordedStep:
         if first is None:
             self._first, self._made_at = recorder, changes.count
             self.problem = self.problem or recorder.problem
-            return result
+            return map_structure(_copied, result)
         self._first = None
         self.problem = recorder.differs_from(first)
         if self.problem is None and changes.count != before:
             self.problem = "each step sets an attribute of a layer or another setting"
-        if self.problem is None:
+        if self.problem is None and not recorder.is_last:
+            self._first = recorder
+        elif self.problem is None:
             self._wasted = 0
             self.program = recorder.program()
             self.result = map_structure(partial(_detached, recorder), result)
         if recorder.computes:
             return map_structure(_copied, result)
-        return self.function(*inputs) if self.program is None else self._replay(self.program)
+        if self.program is None:
+            return map_structure(_copied, self.function(*inputs))
+        return self._replay(self.program)
 
 
 def _copied(value: Any) -> Any:
-    return Tensor(value.data.copy()) if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        return Tensor(value.data.copy())
+    return value.copy() if is_array(value) else value
 
 
 def _detached(recorder: Recorder, value: Any) -> Any:
-    return Tensor(recorder.detached(value.data)) if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        return Tensor(recorder.detached(value.data))
+    return recorder.detached(value) if is_array(value) else value
 
 
 class Recordings:
