@@ -9,13 +9,12 @@ must be equal bit for bit.
 from __future__ import annotations
 
 import hashlib
-import os
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from benchmarks.memory import resident
 from benchmarks.runner import apart
 from benchmarks.sides import load
 from benchmarks.workloads import Workload
@@ -87,12 +86,3 @@ def measure(name: str, workload: Workload, device: str, epochs: int) -> dict[str
 def digest(weights: list[Any]) -> str:
     """One fingerprint of all bits."""
     return hashlib.sha256(b"".join(w.tobytes() for w in weights)).hexdigest()
-
-
-def resident() -> float | None:
-    """Megabytes of this process in memory now; None where the system has no /proc (not Linux)."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    except OSError:
-        return None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6

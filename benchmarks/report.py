@@ -86,7 +86,7 @@ def write(result: dict[str, Any], path: Path) -> None:
 def race_table(name: str, result: dict[str, Any], console: Console) -> None:
     """One workload: ms per step of each side."""
     table = Table("", title=f"{name}: {result['description']}", title_justify="left")
-    for heading in ("ms/step", "min", "spread", "cores", "gpunn fit / it", "goal"):
+    for heading in ("ms/step", "min", "spread", "cores", "MB", "fit / it", "goal"):
         table.add_column(heading, justify="right")
     for row in result["rows"]:
         table.add_row(
@@ -95,6 +95,7 @@ def race_table(name: str, result: dict[str, Any], console: Console) -> None:
             f"{row['ms_min']:.3f}",
             f"{row['ms_spread'] / row['ms_median']:.0%}",
             f"{row['cores']:.1f}",
+            "?" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}",
             _ratio(row["ratio"]),
             _goal(row["goal"]),
         )

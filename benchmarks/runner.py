@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from benchmarks.memory import Peak
 from benchmarks.sides import SIDES, load
 from benchmarks.workloads import Workload
 
@@ -47,6 +48,7 @@ def serve(pipe: Connection, row: str, workload: Workload, device: str) -> None:
     """A side's process: answers "check" with losses and "time" with a measurement, until None."""
     try:
         side = load(row)(workload, device)
+        peak = Peak()
         side.compile()
         pipe.send("ready")
         while (request := pipe.recv()) is not None:
@@ -56,7 +58,8 @@ def serve(pipe: Connection, row: str, workload: Workload, device: str) -> None:
                 cpu, wall = time.process_time(), time.perf_counter()
                 *_, (seconds, _) = side.train(2, shuffle=True)  # the first epoch warms caches
                 cores = (time.process_time() - cpu) / (time.perf_counter() - wall)
-                pipe.send({"ms": seconds / workload.steps * 1e3, "cores": cores})
+                ms = seconds / workload.steps * 1e3
+                pipe.send({"ms": ms, "cores": cores, "peak_mb": peak.growth()})
     except Exception as error:  # whatever a framework raises where it has no such device
         pipe.send(reason(error))
 
@@ -84,6 +87,7 @@ class Row:
     losses: list[float]
     ms: list[float] = field(default_factory=list)
     cores: list[float] = field(default_factory=list)
+    peak_mb: float | None = None  # beyond data and model
 
     def summary(self, first: Row, goal: float | None) -> dict[str, Any]:
         """What goes to the JSON. `first` is gpunn's fit."""
@@ -99,6 +103,7 @@ class Row:
             "ms_spread": high - low,
             "ms": self.ms,
             "cores": statistics.median(self.cores),
+            "peak_mb": self.peak_mb,
             "losses": self.losses,
             "ratio": statistics.median(ratios) if compared else None,
             "goal": goal if compared else None,
@@ -164,6 +169,7 @@ def race(
                 answer = workers[turn].ask("time")
                 rows[turn].ms.append(answer["ms"])
                 rows[turn].cores.append(answer["cores"])
+                rows[turn].peak_mb = answer["peak_mb"]
     finally:
         for worker in workers:
             worker.stop()

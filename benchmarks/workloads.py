@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
+
+from benchmarks.layers import Conv, Dense, Depthwise, Flatten, Layer, MaxPool, Separable, Shape
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A stack of dense layers with ReLU between them, and how it is trained.
+    """A stack of layers, and how it is trained. `shape`: of a sample, channels last.
 
     `loss`: "crossentropy" (softmax, int32 labels), "mse", or "bce" (sigmoid); all from logits.
     `optimizer`: "adam" (β₁ 0.9, β₂ 0.999) or "rmsprop" (ρ 0.9). `steps`: batches in an epoch.
@@ -21,7 +23,8 @@ class Workload:
 
     name: str
     description: str
-    sizes: tuple[int, ...]
+    shape: Shape
+    layers: tuple[Layer, ...]
     batch: int
     loss: str
     optimizer: str
@@ -34,26 +37,39 @@ class Workload:
         """The same with few steps: to see that it runs, not how fast."""
         return replace(self, steps=min(self.steps, 12))
 
+    def walk(self) -> Iterator[tuple[Layer, Shape]]:
+        """Each layer with the shape of its input."""
+        shape = self.shape
+        for layer in self.layers:
+            yield layer, shape
+            shape = layer.output(shape)
+
+    def output(self) -> Shape:
+        """The shape of the network's output for one sample."""
+        *_, (last, shape) = self.walk()
+        return last.output(shape)
+
     def weights(self) -> list[np.ndarray]:
         """Glorot uniform kernels and zero biases: W1, b1, W2, b2, ..."""
         rng = np.random.default_rng(1)
-        found = []
-        for n, m in pairwise(self.sizes):
-            limit = np.sqrt(6 / (n + m))
-            found.append(rng.uniform(-limit, limit, (n, m)).astype("float32"))
-            found.append(np.zeros(m, "float32"))
-        return found
+        return [w for layer, shape in self.walk() for w in layer.weights(rng, shape)]
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """x (n, sizes[0]) float32; y (n,) int32 labels or (n, 1) float32, to be learned from x."""
+        """x (n, *shape) float32; y (n,) int32 labels or (n, *output()) float32, to learn from x.
+
+        What is to be learned is linear in x: in the whole sample or, if the network gives a value
+        for each position, in the channels of each position.
+        """
         rng = np.random.default_rng(2)
-        n, features = self.steps * self.batch, self.sizes[0]
+        n, output = self.steps * self.batch, self.output()
+        features = self.shape[-1] if len(output) > 1 else math.prod(self.shape)
         if self.ones:
             x = np.zeros((n, features), "float32")
             np.put_along_axis(x, rng.integers(features, size=(n, self.ones)), 1, axis=1)
         else:
-            x = rng.standard_normal((n, features), "float32")
-        score = x @ rng.standard_normal((features, self.sizes[-1]), "float32")
+            x = rng.standard_normal((n, *self.shape), "float32")
+        score = x.reshape(-1, features) @ rng.standard_normal((features, output[-1]), "float32")
+        score = score.reshape(n, *output)
         if self.loss == "crossentropy":
             return x, score.argmax(axis=1).astype("int32")
         if self.loss == "bce":
@@ -61,23 +77,73 @@ class Workload:
         return x, np.tanh(score / math.sqrt(features))
 
 
+def goals(torch: float, keras: float | None = None) -> dict[str, float]:
+    """For all layouts of PyTorch, so that its best counts; and for Keras."""
+    found = {"torch loop": torch, "torch last": torch}
+    return found if keras is None else {**found, "keras fit": keras}
+
+
+def layers_alone(
+    name: str, description: str, shape: Shape, layers: tuple[Layer, ...], batch: int, goal: float
+) -> Workload:
+    """Few layers of one kind, forward and backward. The second one's input needs a gradient."""
+    return Workload(
+        name, f"{description}, batch {batch}, mean squared error, Adam", shape, layers, batch,
+        "mse", "adam", steps=5, learning_rate=1e-2, goals=goals(goal),
+    )  # fmt: skip
+
+
 WORKLOADS = {
     w.name: w
     for w in (
         Workload(
             "mlp", "784-512-512-10, batch 128, softmax cross-entropy, Adam",
-            (784, 512, 512, 10), 128, "crossentropy", "adam", steps=100,
-            goals={"torch loop": 1.1, "keras fit": 1.0},
+            (784,), (Dense(512, relu=True), Dense(512, relu=True), Dense(10)),
+            128, "crossentropy", "adam", steps=100, goals=goals(torch=1.1, keras=1.0),
         ),
         Workload(
             "mlp_small", "13-64-64-1, batch 32, mean squared error, Adam",
-            (13, 64, 64, 1), 32, "mse", "adam", steps=1000,
-            goals={"torch loop": 0.6, "keras fit": 1.0},
+            (13,), (Dense(64, relu=True), Dense(64, relu=True), Dense(1)),
+            32, "mse", "adam", steps=1000, goals=goals(torch=0.6, keras=1.0),
         ),
         Workload(
             "multi_hot", "10000-16-16-1, batch 512, sigmoid cross-entropy, RMSprop",
-            (10000, 16, 16, 1), 512, "bce", "rmsprop", steps=20, ones=200,
-            goals={"torch loop": 1.4, "keras fit": 1.0},
+            (10000,), (Dense(16, relu=True), Dense(16, relu=True), Dense(1)),
+            512, "bce", "rmsprop", steps=20, ones=200, goals=goals(torch=1.4, keras=1.0),
+        ),
+        Workload(
+            "mnist_cnn", "28x28x1, 3x3 convolutions of 32 and 64, each pooled by 2, 10 classes, "
+            "batch 128, softmax cross-entropy, Adam",
+            (28, 28, 1),
+            (
+                Conv(32, 3, relu=True, padding="valid"), MaxPool(2),
+                Conv(64, 3, relu=True, padding="valid"), MaxPool(2), Flatten(), Dense(10),
+            ),
+            128, "crossentropy", "adam", steps=20, goals=goals(torch=0.9, keras=1.0),
+        ),
+        layers_alone(
+            "layer_conv3x3", "32x32x64, 3x3 convolutions to 128 channels and back",
+            (32, 32, 64), (Conv(128, 3), Conv(64, 3)), 8, goal=1.4,
+        ),
+        layers_alone(
+            "layer_conv1x1", "32x32x64, 1x1 convolutions to 128 channels and back",
+            (32, 32, 64), (Conv(128, 1), Conv(64, 1)), 8, goal=1.4,
+        ),
+        layers_alone(
+            "layer_depthwise", "32x32x64, two depthwise 3x3 convolutions",
+            (32, 32, 64), (Depthwise(3), Depthwise(3)), 8, goal=1.5,
+        ),
+        layers_alone(
+            "layer_separable", "32x32x64, two separable 3x3 convolutions",
+            (32, 32, 64), (Separable(64, 3), Separable(64, 3)), 8, goal=1.5,
+        ),
+        layers_alone(
+            "layer_conv1d", "16000x16, convolutions of 9 samples to 32 channels and back",
+            (16000, 16), (Conv(32, 9), Conv(16, 9)), 4, goal=1.4,
+        ),
+        layers_alone(
+            "layer_conv3d", "32x32x32x8, 3x3x3 convolutions to 16 channels and back",
+            (32, 32, 32, 8), (Conv(16, 3), Conv(8, 3)), 4, goal=1.4,
         ),
     )
 }  # fmt: skip

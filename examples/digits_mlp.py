@@ -9,45 +9,18 @@ scikit-learn. The script trains on 68 % of them, watches 12 % while it trains, t
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _digits import BLUE, GREY, ORANGE, load, start
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 import gpunn as keras
-from gpunn.errors import MissingExtraError
-
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-except ModuleNotFoundError as error:
-    missing = (error.name or "matplotlib").split(".")[0]
-    raise MissingExtraError(missing, "examples", "examples/digits_mlp.py") from None
-
-Data = tuple[np.ndarray, np.ndarray]
-
-SPLIT_SEED = 1  # the same test images in every run, whatever --seed is
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # told apart by colour-blind readers, too
-
-
-def load() -> tuple[Data, Data, Data]:
-    """Training, validation and test data: x (n, 64) with grey values from 0 to 1, y (n,) labels.
-
-    Stratified: each part has the same share of every digit.
-    """
-    x, y = load_digits(return_X_y=True)
-    x, y = (x / 16).astype("float32"), y.astype("int32")
-    x, x_test, y, y_test = train_test_split(
-        x, y, test_size=0.2, stratify=y, random_state=SPLIT_SEED
-    )
-    x, x_val, y, y_val = train_test_split(x, y, test_size=0.15, stratify=y, random_state=SPLIT_SEED)
-    return (x, y), (x_val, y_val), (x_test, y_test)
 
 
 def make_model() -> Any:
@@ -118,19 +91,8 @@ def draw_mistakes(x: np.ndarray, y: np.ndarray, predicted: np.ndarray, path: Pat
 
 def main(arguments: list[str] | None = None) -> float:
     """Train, test, draw; returns the accuracy on the test digits."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--device", choices=("cpu", "gpu"), help="default: a GPU if there is one")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the shuffling")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "output")
-    options = parser.parse_args(arguments)
-    if options.epochs < 1:
-        parser.error(f"--epochs must be at least 1, received {options.epochs}")
-    if options.device:
-        keras.device(options.device).use()
-    keras.utils.set_random_seed(options.seed)
-
-    train, validation, (x_test, y_test) = load()
+    options = start(__doc__, epochs=40, arguments=arguments)
+    train, validation, (x_test, y_test) = load(64)
     model = make_model()
     model.summary()
     history = model.fit(
@@ -140,7 +102,6 @@ def main(arguments: list[str] | None = None) -> float:
     predicted = model.predict(x_test, verbose=0).argmax(axis=-1)
     print(f"Test accuracy: {accuracy:.2%} (loss {loss:.3f})")
 
-    options.output.mkdir(parents=True, exist_ok=True)
     curves, mistakes = options.output / "learning_curves.png", options.output / "mistakes.png"
     draw_curves(history.history, curves)
     draw_mistakes(x_test, y_test, predicted, mistakes)

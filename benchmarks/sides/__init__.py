@@ -35,6 +35,7 @@ SIDES = {
     "gpunn eager": ("benchmarks.sides.gpunn", "Eager"),
     "gpunn step": ("benchmarks.sides.gpunn", "BareStep"),
     "torch loop": ("benchmarks.sides.torch", "Loop"),
+    "torch last": ("benchmarks.sides.torch", "ChannelsLast"),
     "jax loop": ("benchmarks.sides.jax", "Loop"),
     "keras fit": ("benchmarks.sides.keras", "Fit"),
 }

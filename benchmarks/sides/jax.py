@@ -10,15 +10,47 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.layers import Conv, Dense, Depthwise, Flatten, Layer, MaxPool, Separable
 from benchmarks.sides import Epochs
 from benchmarks.workloads import Workload
 
 
-def forward(weights: list, x: Any) -> Any:
+def forward(layers: tuple[Layer, ...], weights: list, x: Any) -> Any:
     """The logits."""
-    for i in range(0, len(weights), 2):
-        x = (jax.nn.relu(x) if i else x) @ weights[i] + weights[i + 1]
+    rest = iter(weights)
+    for layer in layers:
+        match layer:
+            case Dense():
+                x = x @ next(rest) + next(rest)
+            case Conv(padding=padding):
+                x = convolve(x, next(rest), padding) + next(rest)
+            case Depthwise():
+                x = depthwise(x, next(rest)) + next(rest)
+            case Separable():
+                x = convolve(depthwise(x, next(rest)), next(rest)) + next(rest)
+            case MaxPool(size):
+                window = (1, size, size, 1)
+                x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
+            case Flatten():
+                x = x.reshape(len(x), -1)
+        if getattr(layer, "relu", False):
+            x = jax.nn.relu(x)
     return x
+
+
+def convolve(x: Any, kernel: Any, padding: str = "same", groups: int = 1) -> Any:
+    """x (n, *sizes, in), kernel (*sizes, in / groups, out)"""
+    spatial = "DHW"[-(x.ndim - 2) :]
+    order = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
+    ones = (1,) * len(spatial)
+    return jax.lax.conv_general_dilated(
+        x, kernel, ones, padding.upper(), dimension_numbers=order, feature_group_count=groups
+    )
+
+
+def depthwise(x: Any, kernel: Any) -> Any:
+    """Kernel (*sizes, channels, 1)."""
+    return convolve(x, jnp.swapaxes(kernel, -1, -2), groups=x.shape[-1])
 
 
 def crossentropy(z: Any, y: Any) -> Any:
@@ -50,12 +82,14 @@ LOSSES = {"crossentropy": crossentropy, "mse": mse, "bce": bce}
 OPTIMIZERS = {"adam": adam, "rmsprop": rmsprop}
 
 
-@partial(jax.jit, static_argnames=("loss", "optimizer", "rate"), donate_argnames="state")
-def step(state: tuple, x: Any, y: Any, rows: Any, loss: Any, optimizer: Any, rate: float) -> tuple:
+@partial(jax.jit, static_argnames=("layers", "loss", "optimizer", "rate"), donate_argnames="state")
+def step(
+    state: tuple, x: Any, y: Any, rows: Any, layers: Any, loss: Any, optimizer: Any, rate: float
+) -> tuple:
     """One update with the given rows of the data; `state`: weights, slots, time, sum of losses."""
     weights, m, v, t, total = state
     x, y, t = x[rows], y[rows], t + 1
-    value, gradients = jax.value_and_grad(lambda w: loss(forward(w, x), y))(weights)
+    value, gradients = jax.value_and_grad(lambda w: loss(forward(layers, w, x), y))(weights)
     updates = [optimizer(*parts, t) for parts in zip(gradients, m, v, strict=True)]
     weights = [w - rate * u for w, (u, _, _) in zip(weights, updates, strict=True)]
     return weights, [u[1] for u in updates], [u[2] for u in updates], t, total + value
@@ -75,6 +109,7 @@ class Loop:
         workload, weights = self.workload, self.weights
         self.step = partial(
             step,
+            layers=workload.layers,
             loss=LOSSES[workload.loss],
             optimizer=OPTIMIZERS[workload.optimizer],
             rate=workload.learning_rate,

@@ -8,15 +8,34 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks.layers import Conv, Dense, Depthwise, Flatten, Layer, MaxPool, Separable, Shape
 from benchmarks.sides import Epochs
 from benchmarks.workloads import Workload
 
 
+def make_layer(layers: Any, layer: Layer, shape: Shape) -> Any:
+    """The layer for an input of this shape."""
+    rank = len(shape) - 1
+    match layer:
+        case Dense(units, relu):
+            return layers.Dense(units, activation="relu" if relu else None)
+        case Conv(filters, size, relu, padding):
+            kind = (layers.Conv1D, layers.Conv2D, layers.Conv3D)[rank - 1]
+            return kind(filters, size, padding=padding, activation="relu" if relu else None)
+        case Depthwise(size):
+            return layers.DepthwiseConv2D(size, padding="same")
+        case Separable(filters, size):
+            return layers.SeparableConv2D(filters, size, padding="same")
+        case MaxPool(size):
+            return layers.MaxPooling2D(size)
+        case Flatten():
+            return layers.Flatten()
+
+
 def make(keras: Any, workload: Workload) -> Any:
     """The model, with the workload's weights."""
-    *hidden, last = workload.sizes[1:]
-    layers = [keras.layers.Dense(units, activation="relu") for units in hidden]
-    model = keras.Sequential([keras.Input((workload.sizes[0],)), *layers, keras.layers.Dense(last)])
+    stack = [make_layer(keras.layers, *found) for found in workload.walk()]
+    model = keras.Sequential([keras.Input(workload.shape), *stack])
     model.set_weights(workload.weights())
     return model
 

@@ -1,20 +1,22 @@
-"""PyTorch, eager: nn.Sequential and the usual loop."""
+"""PyTorch, eager: nn.Sequential and the usual loop, with channels first or last in memory."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.layers import Conv, Dense, Depthwise, Flatten, Layer, MaxPool, Separable, Shape
 from benchmarks.sides import Epochs
 from benchmarks.workloads import Workload
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+torch.backends.cudnn.allow_tf32 = False  # by default it is, for convolutions only
 
 LOSSES: dict[str, Callable[..., Any]] = {
     "crossentropy": nn.functional.cross_entropy,
@@ -27,22 +29,75 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
 }
 
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def make_modules(layer: Layer, shape: Shape) -> list[nn.Module]:
+    """The layer for an input of this shape (channels last)."""
+    *sizes, n = shape
+    found: list[nn.Module]
+    match layer:
+        case Dense(units):
+            found = [nn.Linear(n, units)]
+        case Conv(filters, size, _, padding):
+            found = [CONVOLUTIONS[len(sizes) - 1](n, filters, size, padding=padding)]
+        case Depthwise(size):
+            found = [nn.Conv2d(n, n, size, padding="same", groups=n)]
+        case Separable(filters, size):
+            depthwise = nn.Conv2d(n, n, size, padding="same", groups=n, bias=False)
+            found = [depthwise, nn.Conv2d(n, filters, 1)]
+        case MaxPool(size):
+            found = [nn.MaxPool2d(size)]
+        case Flatten():
+            found = [nn.Flatten()]
+    return [*found, nn.ReLU()] if getattr(layer, "relu", False) else found
+
+
+def make(workload: Workload) -> nn.Sequential:
+    """The model, with the workload's weights."""
+    stack: list[nn.Module] = []
+    weights, flattened = iter(workload.weights()), None
+    for layer, shape in workload.walk():
+        for module in make_modules(layer, shape):
+            stack.append(module)
+            for parameter in module.parameters():
+                values = in_torch_order(next(weights), flattened)
+                parameter.data = torch.from_numpy(values).reshape(parameter.shape)
+        flattened = shape if isinstance(layer, Flatten) else None
+    return nn.Sequential(*stack)
+
+
+def in_torch_order(values: np.ndarray, flattened: Shape | None) -> np.ndarray:
+    """(*sizes, in, out) -> (out, in, *sizes). `flattened`: the shape before Flatten, if just there.
+
+    PyTorch flattens (channels, *sizes), so the rows of the kernel behind it change places.
+    """
+    if values.ndim == 1:
+        return values
+    if flattened is not None:
+        apart = values.reshape(*flattened, -1)
+        values = np.moveaxis(apart, -2, 0).reshape(values.shape)
+    return np.ascontiguousarray(np.moveaxis(values, (-1, -2), (0, 1)))
+
+
 class Loop:
     """zero_grad, forward, backward, step."""
 
     def __init__(self, workload: Workload, device: str):
         self.device = "cuda" if device == "gpu" else "cpu"
         self.workload, self.batch = workload, workload.batch
-        self.x, self.y = (torch.from_numpy(a).to(self.device) for a in workload.data())
+        self.x, self.y = (self.stored(torch.from_numpy(a)) for a in workload.data())
         if workload.loss == "crossentropy":
             self.y = self.y.long()
-        layers: list[nn.Module] = []
-        for n, m in pairwise(workload.sizes):
-            layers += [nn.Linear(n, m), nn.ReLU()]
-        self.model = nn.Sequential(*layers[:-1]).to(self.device)
-        with torch.no_grad():
-            for parameter, values in zip(self.model.parameters(), workload.weights(), strict=True):
-                parameter.copy_(torch.from_numpy(values.T))
+        self.model = make(workload).to(self.device)
+
+    def stored(self, data: Any) -> Any:
+        """The data on the device, in the layout in which the batches are gathered."""
+        return (data.movedim(-1, 1) if data.ndim > 2 else data).contiguous().to(self.device)
+
+    def gathered(self, data: Any, rows: Any) -> Any:
+        """A batch (n, channels, *sizes)."""
+        return data[rows]
 
     def compile(self) -> None:
         self.loss = LOSSES[self.workload.loss]
@@ -61,7 +116,7 @@ class Loop:
         total = torch.zeros((), device=self.device)
         for i in range(0, n, self.batch):
             rows = order[i : i + self.batch]
-            x, y = self.x[rows], self.y[rows]
+            x, y = self.gathered(self.x, rows), self.gathered(self.y, rows)
             self.optimizer.zero_grad()
             loss = self.loss(self.model(x), y)
             loss.backward()
@@ -69,3 +124,23 @@ class Loop:
             total += loss.detach()
         mean = float(total) * self.batch / n  # waits for the device
         return time.perf_counter() - start, mean
+
+
+class ChannelsLast(Loop):
+    """The same with the channels last in memory; the shapes are PyTorch's."""
+
+    formats: ClassVar[dict[int, Any]] = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+    def __init__(self, workload: Workload, device: str):
+        ndim = len(workload.shape) + 1
+        if ndim not in self.formats:
+            raise ValueError("PyTorch's channels_last is for images and volumes")
+        super().__init__(workload, device)
+        self.model.to(memory_format=self.formats[ndim])  # type: ignore[call-overload]
+
+    def stored(self, data: Any) -> Any:
+        return data.to(self.device)
+
+    def gathered(self, data: Any, rows: Any) -> Any:
+        batch = data[rows]
+        return batch.movedim(-1, 1) if batch.ndim > 2 else batch

@@ -219,22 +219,6 @@ def test_the_digest_sees_one_bit():
     assert long_run.digest(weights) != expected
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc")
-def test_resident_memory_grows_with_what_is_held():
-    before = long_run.resident()
-    held = np.ones(64_000_000, "uint8")
-    assert 50 < long_run.resident() - before < 80
-    assert held[-1] == 1
-
-
-def test_no_resident_memory_without_proc(monkeypatch):
-    def missing(*_, **__):
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "read_text", missing)
-    assert long_run.resident() is None
-
-
 # --- processes of their own ---
 
 

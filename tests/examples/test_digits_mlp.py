@@ -1,29 +1,12 @@
 """The digits example as a user runs it: accuracy, pictures, and what it says without extras."""
 
-import os
 import re
-import struct
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "digits_mlp.py"
-ENVIRONMENT = {**os.environ, "GPUNN_BACKEND": "numpy", "OPENBLAS_NUM_THREADS": "1"}
+from tests.examples.running import EXAMPLES, png_size, run
 
-
-def run(*arguments):
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
-
-
-def png_size(path):
-    """Width and height, from the file's header."""
-    head = path.read_bytes()[:24]
-    assert head[:8] == b"\x89PNG\r\n\x1a\n"
-    return struct.unpack(">II", head[16:24])
+SCRIPT = EXAMPLES / "digits_mlp.py"
 
 
 def test_reads_digits_and_draws(tmp_path):
@@ -48,14 +31,16 @@ def test_few_epochs_and_another_seed(tmp_path):
     assert "Epoch 2/2" in done.stdout and "Epoch 3" not in done.stdout
 
 
+@pytest.mark.parametrize("script", ["digits_mlp.py", "digits_cnn.py"])
 @pytest.mark.parametrize("package", ["matplotlib", "sklearn"])
-def test_a_missing_package_names_the_extra(package):
-    hide = f"import runpy, sys; sys.modules[{package!r}] = None; runpy.run_path({str(SCRIPT)!r})"
-    done = run("-c", hide)
+def test_a_missing_package_names_the_extra(package, script):
+    path = [str(EXAMPLES), str(EXAMPLES / script)]  # python SCRIPT puts its folder first
+    hide = f"import runpy, sys; sys.modules[{package!r}] = None; sys.path.insert(0, {path[0]!r})"
+    done = run("-c", f"{hide}; runpy.run_path({path[1]!r})")
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("gpunn.errors.MissingExtraError")
-    assert f"needs the package '{package}'" in last and "pip install 'gpunn[examples]'" in last
+    assert last.startswith("gpunn.errors.MissingExtraError: This example needs the package")
+    assert f"'{package}'" in last and "pip install 'gpunn[examples]'" in last
 
 
 def test_an_unknown_device_is_refused():
@@ -64,3 +49,11 @@ def test_an_unknown_device_is_refused():
     done = run(SCRIPT, "--device", "tpu")
     assert done.returncode == 2
     assert "invalid choice: 'tpu'" in done.stderr
+
+
+def test_no_epochs_are_refused():
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    done = run(SCRIPT, "--epochs", "0")
+    assert done.returncode == 2
+    assert "--epochs must be at least 1, received 0" in done.stderr

@@ -27,6 +27,7 @@ REFUSED = {
     "getitem-mask": ("a value is read on the host",) * 2,  # its values decide the shape
 }
 
+PRODUCTS = ("dense", "matmul")  # of a library on GPUs, which takes packed arrays only
 MADE_ON_THE_HOST = "returns an array that no kernel made", HOST_DATA[1]
 
 
@@ -149,7 +150,8 @@ def test_on_the_simulated_gpu(simulated_gpu, case):
         before = statistics().replays
         assert_case_replays(case, "float32", transposed=False, reason=reason)
         assert statistics().replays - before >= (2 if reason is None else 0)
-        assert_case_replays(case, "float32", transposed=True, reason=reason)
+        if case is CASES[case.op][0] or case.op in PRODUCTS:
+            assert_case_replays(case, "float32", transposed=True, reason=reason)
 
 
 #: Functions of x (3, 4) made of other ops, and of tensors that are made in the step.

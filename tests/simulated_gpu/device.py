@@ -8,7 +8,7 @@ import ctypes
 import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,13 +46,15 @@ def reset_statistics():
 
 # ---- memory -------------------------------------------------------------------------------
 class MemoryPool:
-    """Counts bytes; the memory itself is NumPy's."""
+    """Counts bytes. What was freed stays here, and is lent again: the last of its size first."""
 
     def __init__(self, allocator=None):
         self._used = self._total = 0
+        self._free = defaultdict(list)
 
     def malloc(self, size):
-        return MemoryPointer(Memory(np.empty(size, np.uint8), self), 0)
+        free = self._free[size]
+        return MemoryPointer(Memory(free.pop() if free else np.empty(size, np.uint8), self), 0)
 
     def used_bytes(self):
         return self._used
@@ -65,6 +67,7 @@ class MemoryPool:
 
     def free_all_blocks(self, stream=None):
         self._total = self._used
+        self._free.clear()
 
     def _count(self, nbytes):
         self._used += nbytes
@@ -82,10 +85,10 @@ class Memory:
         self._pool = pool
         self._pool._count(self.size)
         _statistics.allocations += 1
-        get_current_stream()._keep(self)
 
     def __del__(self):
         self._pool._count(-self.size)
+        self._pool._free[self.size].append(self.owner)
 
 
 class UnownedMemory:
@@ -144,10 +147,10 @@ class using_allocator:  # noqa: N801 - CuPy's name
 
 # ---- streams and graphs -------------------------------------------------------------------
 class Graph:
-    """Recorded work on fixed arrays, and all memory that was allocated meanwhile."""
+    """Recorded work on fixed addresses. What lies there is its pool's, not the graph's."""
 
-    def __init__(self, work, memory):
-        self._work, self._memory = work, memory
+    def __init__(self, work):
+        self._work = work
 
     def upload(self, stream=None):
         pass
@@ -168,7 +171,6 @@ class Stream:
         self.ptr = 0 if null else id(self)
         self.non_blocking = non_blocking
         self._recording = None
-        self._memory = []
         _streams_by_pointer[self.ptr] = self
 
     def __enter__(self):
@@ -194,21 +196,16 @@ class Stream:
             raise RuntimeError("cannot capture on the default (legacy) stream")
         if self._recording is not None:
             raise RuntimeError("cudaErrorIllegalState: the stream is already capturing")
-        self._recording, self._memory = [], []
+        self._recording = []
 
     def end_capture(self):
         if self._recording is None:
             raise RuntimeError("cudaErrorIllegalState: the stream is not capturing")
         work, self._recording = self._recording, None
-        return Graph(work, self._memory)
+        return Graph(work)
 
     def is_capturing(self):
         return self._recording is not None
-
-    def _keep(self, memory):
-        """What is allocated in a capture belongs to the graph."""
-        if self.is_capturing():
-            self._memory.append(memory)
 
 
 class Event:

@@ -151,7 +151,7 @@ def test_cublaslt_refuses_a_stream_that_is_gone():
     assert Gemm(a, b, d).run(stream=ctypes.c_void_p(12345)) == INVALID_VALUE
 
 
-def test_graph_owns_what_was_allocated_while_recording(x, stream):
+def test_the_pool_keeps_what_was_allocated_while_recording(x, stream):
     def work():
         y = (x * 2) * 3
         return y.data.ptr
@@ -161,7 +161,25 @@ def test_graph_owns_what_was_allocated_while_recording(x, stream):
     with cp.cuda.using_allocator(pool.malloc):
         graph, address = record(stream, work)
     gc.collect()
-    assert pool.used_bytes() == 2 * x.nbytes
+    assert (pool.used_bytes(), pool.total_bytes()) == (0, 2 * x.nbytes)
     graph.launch()
     result = (ctypes.c_float * 6).from_address(address)
     np.testing.assert_array_equal(result, 6 * x.get().ravel())
+
+
+def test_memory_that_is_freed_in_a_capture_is_lent_again(x, stream):
+    """A graph whose result nobody keeps is overwritten by its own later work."""
+
+    def work():
+        addresses.append((x * 2).data.ptr)
+        y = x * 3
+        addresses.append(y.data.ptr)
+        return y
+
+    addresses = []
+    work()
+    with cp.cuda.using_allocator(cp.cuda.MemoryPool().malloc):
+        graph, y = record(stream, work)
+    assert addresses[2] == addresses[3]
+    graph.launch()
+    assert_equal(y, 3 * x.get())

@@ -228,9 +228,10 @@ def test_a_recording_works_in_memory_of_its_own(gpu):
     before = gpu.get_default_memory_pool().used_bytes()
     train(model, RECORDED)
     (step,) = steps(model)
-    inputs = 8 * 3 * 4  # bytes: x has 4 columns, but lies there once more for each pinned buffer
-    assert step.nbytes > 0
-    assert gpu.get_default_memory_pool().used_bytes() - before <= 3 * (X[:8].nbytes + inputs)
+    assert step.nbytes == step.program.pool.total_bytes() > 0
+    inputs = X[:8].nbytes + Y[:8].nbytes + W[:8].nbytes
+    places = 3  # of each: what the graph reads, and what its two pinned buffers are copied to
+    assert gpu.get_default_memory_pool().used_bytes() - before == places * inputs
 
 
 # --- results are the caller's ---
@@ -503,34 +504,38 @@ def test_other_threads_may_compute_while_a_step_is_captured(gpu):
 # --- errors in the run that is captured ---
 
 
-class Armed(layers.Layer):
-    """Raises what it is armed with, in the run that is captured or in each one."""
+def is_captured():
+    return devices.gpu().xp.cuda.get_current_stream().is_capturing()
 
-    error = None
-    only_in_capture = True
+
+def is_listened_to():
+    return local.recorder is not None and not is_captured()
+
+
+class Armed(layers.Layer):
+    """Raises the error it is armed with, when it is time."""
+
+    error, when = None, None
 
     def call(self, x):
-        capturing = devices.gpu().xp.cuda.get_current_stream().is_capturing()
-        if self.error is not None and (capturing or not self.only_in_capture):
+        if self.error is not None and self.when():
             raise self.error
         return x * 1.5
 
+    def arm(self, error, when=lambda: True):
+        self.__dict__.update(error=error, when=when)  # attributes that are set: no new recording
 
-def armed(jit_compile, error, only_in_capture=True):
+
+def armed(jit_compile, error=None, when=is_captured):
     layer = Armed()
-    layer.only_in_capture = only_in_capture
     model = compiled(jit_compile, layer)
-    layer.__dict__["error"] = error  # unlike an attribute that is set, no reason to record anew
+    layer.arm(error, when)
     return layer, model
-
-
-def disarm(layer):
-    layer.__dict__["error"] = None
 
 
 def test_an_error_in_the_captured_run_only(gpu):
     _, model = armed(True, RuntimeError("on purpose"))
-    _, eager = armed(False, None)
+    _, eager = armed(False)
     where = re.escape(line_of(Armed.call, "raise self.error"))
     message = f"CUDA cannot capture it: on purpose, at {where}"
     with pytest.warns(UserWarning, match=message) as caught:
@@ -551,40 +556,37 @@ def steps_until(stop, model):
     return RECORDED
 
 
+@pytest.mark.parametrize("when", [is_listened_to, is_captured])
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_a_step_that_is_interrupted_in_its_capture_has_not_happened(gpu, stop):
-    layer, model = armed(True, stop())
-    _, eager = armed(False, None)
+def test_a_step_that_is_interrupted_while_recorded_has_not_happened(gpu, stop, when):
+    layer, model = armed(True, stop(), when)
+    _, eager = armed(False)
     done = steps_until(stop, model)
     assert 1 <= done < RECORDED
     assert_nothing_is_open(gpu)
     train(eager, done)
     assert_same_state(eager, model)
-    disarm(layer)
+    layer.arm(None)
     assert train(model, 8, first=done) == train(eager, 8, first=done)
     assert is_replayed(model)
     assert_same_state(eager, model)
 
 
 def test_an_error_in_every_run(gpu):
-    layer, model = armed(True, None, only_in_capture=False)
-    _, eager = armed(False, None)
-    for done in range(RECORDED):  # in the eager run, in each recording, and none in a replay
-        layer.__dict__["error"] = ValueError("on purpose")
-        if is_being_replayed(model):
-            break
+    """Of the user's, as in a batch that does not fit: before and while the step is recorded."""
+    layer, model = armed(True)
+    _, eager = armed(False)
+    for done in range(RECORDED):
+        layer.arm(ValueError("on purpose"))
         with pytest.raises(ValueError, match="on purpose"):
             train(model, 1, first=done)
         assert_nothing_is_open(gpu)
-        disarm(layer)
+        layer.arm(None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a failed capture ends recording, with a warning
             assert train(model, 1, first=done) == train(eager, 1, first=done)
         assert_same_state(eager, model)
-
-
-def is_being_replayed(model):
-    return model._step is not None and bool(steps(model)) and is_replayed(model)
+    assert "CUDA cannot capture it: on purpose" in steps(model)[0].problem
 
 
 def test_garbage_is_not_collected_during_a_capture_and_stays_off_where_it_was(gpu):

@@ -1,0 +1,145 @@
+"""Every workload has the data and weights it says, and is the same network on every side."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import memory
+from benchmarks.layers import Conv, Dense, Depthwise, Flatten, MaxPool, Separable
+from benchmarks.sides import SIDES, load
+from benchmarks.workloads import WORKLOADS, Workload, goals
+
+IMAGES = (
+    Conv(3, 3, relu=True, padding="valid"), Depthwise(3), MaxPool(2), Separable(4, 3),
+    Conv(5, 1), Flatten(), Dense(6, relu=True), Dense(3),
+)  # fmt: skip
+#: Small, uneven and with every layer: where axes or weights change places, losses differ.
+NETWORKS = {
+    "image": ((9, 6, 2), IMAGES),
+    "sequence": ((9, 3), (Conv(4, 5, relu=True), Conv(3, 3, padding="valid"), Flatten(), Dense(3))),
+    "volume": ((4, 5, 3, 2), (Conv(3, 3, relu=True), Conv(2, 1), Flatten(), Dense(3))),
+    "positions": ((5, 4, 3), (Conv(4, 3), Conv(2, 3))),
+}  # fmt: skip
+
+
+def small(name):
+    shape, layers = NETWORKS[name]
+    loss = "mse" if name == "positions" else "crossentropy"
+    return Workload(name, "", shape, layers, 4, loss, "adam", steps=3, learning_rate=1e-2)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_data_and_weights_fit_the_workload(name):
+    workload = WORKLOADS[name].quick()
+    x, y = workload.data()
+    n, output = workload.steps * workload.batch, workload.output()
+    assert x.shape == (n, *workload.shape) and x.dtype == "float32"
+    if workload.loss == "crossentropy":
+        assert y.shape == (n,) and set(np.unique(y)) == set(range(output[-1]))
+    else:
+        assert y.shape == (n, *output) and y.dtype == "float32" and y.std() > 0.1
+    if workload.ones:
+        ones = (x == 1).sum(axis=1)
+        assert ((x == 0) | (x == 1)).all() and 0.9 * workload.ones < ones.mean() <= workload.ones
+    for w in workload.weights():
+        assert w.dtype == "float32" and (w.ndim > 1) == bool(w.any())  # biases are zero
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("mlp", [(784, 512), (512,), (512, 512), (512,), (512, 10), (10,)]),
+        ("mnist_cnn", [(3, 3, 1, 32), (32,), (3, 3, 32, 64), (64,), (1600, 10), (10,)]),
+        ("layer_conv1x1", [(1, 1, 64, 128), (128,), (1, 1, 128, 64), (64,)]),
+        ("layer_depthwise", [(3, 3, 64, 1), (64,)] * 2),
+        ("layer_separable", [(3, 3, 64, 1), (1, 1, 64, 64), (64,)] * 2),
+        ("layer_conv1d", [(9, 16, 32), (32,), (9, 32, 16), (16,)]),
+        ("layer_conv3d", [(3, 3, 3, 8, 16), (16,), (3, 3, 3, 16, 8), (8,)]),
+    ],
+)
+def test_the_shapes_of_the_weights(name, shapes):
+    assert [w.shape for w in WORKLOADS[name].weights()] == shapes
+
+
+def test_kernels_are_glorot_uniform():
+    kernel, _ = Conv(32, 3).weights(np.random.default_rng(0), (8, 8, 16))
+    limit = math.sqrt(6 / (9 * (16 + 32)))
+    assert 0.99 * limit < np.abs(kernel).max() <= limit and abs(kernel.mean()) < 0.05 * limit
+    kernel, _ = Depthwise(3).weights(np.random.default_rng(0), (8, 8, 64))
+    limit = math.sqrt(6 / 18)  # each channel for itself
+    assert 0.98 * limit < np.abs(kernel).max() <= limit
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in SIDES if name != "gpunn fit"])
+def test_all_sides_train_the_same_network(name, network, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    framework = name.split()[0]
+    if framework != "gpunn":
+        pytest.importorskip(framework)
+    workload = small(network)
+    if name == "torch last" and network == "sequence":
+        with pytest.raises(ValueError, match="channels_last is for images and volumes"):
+            load(name)(workload, "cpu")
+        return
+    losses = []
+    for side in ("gpunn fit", name):
+        made = load(side)(workload, "cpu")
+        made.compile()
+        losses.append([loss for _, loss in made.train(3, shuffle=False)])
+    assert losses[0] == pytest.approx(losses[1], rel=2e-4)
+    assert losses[0][-1] < losses[0][0]
+
+
+def test_torch_last_has_its_channels_last():
+    torch = pytest.importorskip("torch")
+    side = load("torch last")(small("image"), "cpu")
+    batch = side.gathered(side.x, torch.tensor([2, 0]))
+    assert batch.shape == (2, 2, 9, 6)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert side.model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    first = load("torch loop")(small("image"), "cpu")
+    other = first.gathered(first.x, torch.tensor([2, 0]))
+    assert other.is_contiguous() and torch.equal(batch, other)
+
+
+def test_a_goal_counts_for_both_layouts():
+    assert goals(torch=1.4) == {"torch loop": 1.4, "torch last": 1.4}
+    assert goals(torch=0.9, keras=1.0)["keras fit"] == 1.0
+    for workload in WORKLOADS.values():
+        assert set(workload.goals) <= set(SIDES)
+
+
+# --- memory ---
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc")
+def test_resident_memory_grows_with_what_is_held():
+    before = memory.resident()
+    held = np.ones(64_000_000, "uint8")
+    assert 50 < memory.resident() - before < 80
+    assert held[-1] == 1
+
+
+@pytest.mark.skipif(memory.Peak().growth() is None, reason="the system forgets no peaks")
+def test_the_peak_is_of_memory_that_was_given_back_too():
+    np.ones(128_000_000, "uint8")  # before the start: not counted
+    peak = memory.Peak()
+    assert peak.growth() < 20
+    np.ones(64_000_000, "uint8")
+    assert 50 < peak.growth() < 90
+
+
+def test_no_memory_without_proc(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "PROC", tmp_path / "missing")
+    assert memory.resident() is None and memory.Peak().growth() is None
+
+
+def test_no_peak_where_none_can_be_forgotten(monkeypatch, tmp_path):
+    (tmp_path / "statm").write_text("100 50 3")
+    (tmp_path / "clear_refs").mkdir()  # cannot be written
+    monkeypatch.setattr(memory, "PROC", tmp_path)
+    assert memory.resident() is not None and memory.Peak().growth() is None
