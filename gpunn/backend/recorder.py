@@ -178,7 +178,7 @@ class HostRecorder(Recorder):
 
     def __init__(self, first: HostRecorder | None = None) -> None:
         super().__init__()
-        self.arena = BufferPool(smallest=0) if first is None else first.arena
+        self.arena: BufferPool = BufferPool(smallest=0) if first is None else first.arena
 
     def _is_lent(self, array: Any) -> bool:
         block = block_of(array) if isinstance(array, np.ndarray) else None

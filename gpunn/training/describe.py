@@ -9,7 +9,7 @@ from typing import Any
 
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
-from gpunn.backend.recorder import Call, Program
+from gpunn.backend.recorder import Call, Program, is_array
 from gpunn.training.recording import Recordings, quiet
 
 _RUNS = 9  # of each kernel, of which the median time is shown
@@ -55,9 +55,9 @@ def _table(title: str, program: Program, times: bool) -> Any:
         used = [a for a in arrays if a is not None]
         row = [
             kernel.name,
-            " ".join(str(tuple(a.shape)) for a in used),
+            " ".join(str(tuple(a.shape) if is_array(a) else a) for a in used),
             " ".join(f"{k}={v}" for k, v in options.items()),
-            _size(sum(a.nbytes for a in used)),
+            _size(sum(a.nbytes for a in used if is_array(a))),
         ]
         table.add_row(*row, *([f"{found[i]:.1f}"] if times else []))
     if times:

@@ -172,3 +172,13 @@ def test_a_step_with_a_problem_says_why(simulated_gpu, capsys, device):
         f"train, {device}, batch (8, 6) f, (8, 3) f: not recorded (a value is read on the host at "
         f"{__file__}:{line})\n"
     )
+
+
+def test_numbers_among_the_arrays_of_a_kernel(capsys):
+    """`x > 0` has a number where another kernel has an array."""
+    model = gpunn.Sequential([gpunn.Input((4,)), gpunn.layers.Lambda(lambda x: x * (x > 0))])
+    model.compile("sgd", "mse", jit_compile=True)
+    for _ in range(4):
+        model.predict_on_batch(np.ones((3, 4), "float32"))
+    model.step.describe(times=True)
+    assert "greater" in capsys.readouterr().out

@@ -253,10 +253,10 @@ def test_a_model_that_returns_its_input():
     model = gpunn.Sequential([gpunn.Input((2, 2)), layers.Flatten()])
     model.compile("sgd", "mse")
     x = X[:40].reshape(40, 2, 2)
-    np.testing.assert_array_equal(model.predict(x, batch_size=4, verbose=0), X[:40])
+    parts = [model.step_for(x).predict(x[i : i + 4]) for i in range(0, 40, 4)]
     assert is_replayed(model, "_predict")
-    parts = [model.step.predict(x[i : i + 4]) for i in range(0, 40, 4)]
     np.testing.assert_array_equal(np.concatenate([p.numpy() for p in parts]), X[:40])
+    np.testing.assert_array_equal(model.predict(x, batch_size=4, verbose=0), X[:40])
 
 
 def test_evaluations_are_replayed():
@@ -587,6 +587,38 @@ def test_an_error_in_every_run(gpu):
             assert train(model, 1, first=done) == train(eager, 1, first=done)
         assert_same_state(eager, model)
     assert "CUDA cannot capture it: on purpose" in steps(model)[0].problem
+
+
+def test_a_capture_that_cuda_invalidates(gpu, monkeypatch):
+    def invalidated(stream):
+        end_capture(stream)
+        raise RuntimeError("cudaErrorStreamCaptureInvalidated")
+
+    end_capture = gpu.cuda.Stream.end_capture
+    monkeypatch.setattr(gpu.cuda.Stream, "end_capture", invalidated)
+    eager, model = compiled(False), compiled("auto")
+    message = "CUDA refused to capture it: cudaErrorStreamCaptureInvalidated"
+    with pytest.warns(UserWarning, match=message) as caught:
+        losses = train(model, 8)
+    assert len(caught) == 1
+    assert losses == train(eager, 8)
+    assert_same_state(eager, model)
+    assert_nothing_is_open(gpu)
+
+
+def test_a_capture_that_does_not_begin(gpu, monkeypatch):
+    def refused(stream):
+        raise RuntimeError("cudaErrorIllegalState")
+
+    eager, model = compiled(False), compiled("auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(gpu.cuda.Stream, "begin_capture", refused)
+        done = steps_until(RuntimeError, model)
+    assert done < RECORDED
+    assert_nothing_is_open(gpu)
+    train(eager, done)
+    assert train(model, 2, first=done) == train(eager, 2, first=done)
+    assert is_replayed(model)
 
 
 def test_garbage_is_not_collected_during_a_capture_and_stays_off_where_it_was(gpu):
