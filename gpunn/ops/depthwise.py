@@ -90,12 +90,17 @@ def _in_float32(array: Array) -> Array:
     return array.astype(np.float32) if array.dtype.itemsize == 2 else array
 
 
+def _along_rows(xp: Any, w: Array, length: int) -> Array:
+    """w (*kernel, C, m) repeated for a row of windows, so that NumPy's inner loop is a whole row."""
+    return xp.repeat(w[..., None, :, :], length, axis=-3)
+
+
 @_depthwise("depthwise_forward", _launch, lambda *a: (_x(*a), _w(*a), _y(*a)))
 def depthwise_forward(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -> None:
     """y[o, c·m + j] = Σ x[o·s + t·d, c] w[t, c, j]"""
     x32, w32 = _in_float32(x), _in_float32(w)
     total = y if y.dtype == x32.dtype else xp.empty(y.shape, x32.dtype)
-    gather = Gather(xp, x32, windows, 1)
+    gather, wide = Gather(xp, x32, windows, 1), _along_rows(xp, w32, windows.out[-1])
     m, bytes_ = w.shape[-1], y.shape[-1] * total.dtype.itemsize
     for images, rows in chunks(x.shape[0], windows, bytes_, CHUNK):
         part = total[images, rows]
@@ -105,10 +110,10 @@ def depthwise_forward(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -
         for tap in np.ndindex(*windows.kernel):
             pixels = view[(slice(None),) * (len(tap) + 1) + tap][..., 0, :, None]
             if product is None:
-                xp.multiply(pixels, w32[tap], out=part)
+                xp.multiply(pixels, wide[tap], out=part)
                 product = xp.empty(part.shape, part.dtype)
             else:
-                xp.multiply(pixels, w32[tap], out=product)
+                xp.multiply(pixels, wide[tap], out=product)
                 part += product
     if total is not y:
         y[...] = total
@@ -120,13 +125,14 @@ def depthwise_backward_input(xp: Any, dy: Array, w: Array, dx: Array, windows: W
     dy32, w32 = _in_float32(dy), _in_float32(w)
     total = dx if dx.dtype == dy32.dtype else xp.empty(dx.shape, dy32.dtype)
     total.fill(0)
+    wide = _along_rows(xp, w32, windows.out[-1])
     m, bytes_ = w.shape[-1], dy.shape[-1] * total.dtype.itemsize
     for images, rows in chunks(dy.shape[0], windows, bytes_, CHUNK):
         part = dy32[images, rows]
         part = part.reshape(*part.shape[:-1], -1, m)
         for tap in np.ndindex(*windows.kernel):
             read, written = overlap(windows, tap, rows)
-            product = part[(slice(None), *written)] * w32[tap]
+            product = part[(slice(None), *written)] * wide[tap][written[-1]]
             target = total[(images, *read)]
             target += product[..., 0] if m == 1 else product.sum(axis=-1)
     if total is not dx:
@@ -146,8 +152,8 @@ def depthwise_backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: 
         view = gather.view(images, rows)
         for tap in np.ndindex(*windows.kernel):
             pixels = view[(slice(None),) * (len(tap) + 1) + tap][..., 0, :, None]
-            product = pixels * part
-            total[tap] += product.reshape(-1, *dw.shape[-2:]).sum(axis=0)
+            product = (pixels * part).reshape(-1, dw.shape[-2] * m)
+            total[tap] += (xp.ones(len(product), product.dtype) @ product).reshape(-1, m)
     dw[...] = total
 
 
