@@ -91,7 +91,7 @@ def _in_float32(array: Array) -> Array:
 
 
 def _along_rows(xp: Any, w: Array, length: int) -> Array:
-    """w (*kernel, C, m) repeated for a row of windows, so that NumPy's inner loop is a whole row."""
+    """w (*kernel, C, m) for each window of a row: NumPy then loops over whole rows."""
     return xp.repeat(w[..., None, :, :], length, axis=-3)
 
 
