@@ -150,7 +150,12 @@ class _Plan:
         return found.algorithm
 
     def run(self, owner: CublasLt, a: int, b: int, bias: int | None, out: int, stream: int) -> None:
-        """Launch with these device pointers."""
+        """Launch with these device pointers.
+
+        The workspace comes from the pool of the moment: a graph's own while it is captured, and
+        never one that another stream works in.
+        """
+        workspace = owner.cupy.cuda.alloc(WORKSPACE)
         if bias is not None:
             self._set(owner, _BIAS_POINTER, c.c_void_p(bias))
         algorithm = self.algorithm or self.choose(owner)
@@ -158,20 +163,19 @@ class _Plan:
             owner.handle, self.descriptor, c.byref(self.one),
             c.c_void_p(b), self.first, c.c_void_p(a), self.second, c.byref(self.zero),
             c.c_void_p(out), self.result, c.c_void_p(out), self.result,
-            c.byref(algorithm), c.c_void_p(owner.workspace.ptr), c.c_size_t(WORKSPACE),
+            c.byref(algorithm), c.c_void_p(workspace.ptr), c.c_size_t(WORKSPACE),
             c.c_void_p(stream),
         )  # fmt: skip
         owner.check(status, "Matmul")
 
 
 class CublasLt:
-    """A handle with its workspace on one device, and the plans made so far."""
+    """A handle on one device, and the plans made so far."""
 
     def __init__(self, lib: c.CDLL, cupy: Any):
         self.lib, self.cupy = lib, cupy
         self.handle = c.c_void_p()
         self.check(lib.cublasLtCreate(c.byref(self.handle)), "Create")
-        self.workspace = cupy.cuda.alloc(WORKSPACE)
         self.plans: dict[tuple, _Plan] = {}
 
     @staticmethod
