@@ -77,8 +77,8 @@ def test_the_table_lists_kernels_in_order(simulated_gpu, capsys, device):
     assert softmax[1:] == ["(8, 3) (8, 3)", "", "192 B"]
     (mask,) = [row for row in table if row[0] == "dropout_mask"]
     assert mask[2] == "rate=0.3"
-    caption = re.search(r"(\d+) kernels; [\d.]+ (B|KiB|MiB) of buffers of its own, [\d.]+ (B|KiB) of "
-                        r"inputs, weights and states", text)  # fmt: skip
+    caption = re.search(r"(\d+) kernels; [\d.]+ (B|KiB|MiB) of buffers of its own, [\d.]+ "
+                        r"(B|KiB) of inputs, weights and states", text)  # fmt: skip
     assert int(caption[1]) == len(table)
     assert "µs" not in text
 
