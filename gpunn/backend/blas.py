@@ -29,7 +29,7 @@ _LETTERS = {"f": ("s", ctypes.c_float), "d": ("d", ctypes.c_double)}
 
 
 def axpby(xp: Any, a: Any, x: Array, b: float, y: Array, t: Array) -> None:
-    """y = a x + b y for contiguous x, y and a temporary t, which may be x; `a`: float or (1,)"""
+    """y = a x + b y for contiguous x, y and a temporary t, which may be x; `a`: number or (1,)"""
     call = _found(x.dtype.char) if xp is np and x.size >= LEAST else None
     if call is None:
         xp.multiply(x, a, out=t)
@@ -37,7 +37,7 @@ def axpby(xp: Any, a: Any, x: Array, b: float, y: Array, t: Array) -> None:
             y *= b
         y += t
     else:
-        factor = a if isinstance(a, float) else a.item()
+        factor = a.item() if isinstance(a, np.ndarray) else a
         call(x.size, factor, _ADDRESS.from_buffer(x), 1, b, _ADDRESS.from_buffer(y), 1)
 
 

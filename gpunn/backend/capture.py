@@ -1,8 +1,9 @@
 """GraphRecorder: a step as one CUDA graph, which the GPU runs without Python in between.
 
-The first recording is a real step that is listened to: it compiles kernels, lets cublasLt choose
-its algorithms and fills a memory pool that belongs to the recording. The second one is captured:
-CUDA notes the launches and computes nothing, so the graph's first launch does that step's work.
+The first two recordings are real steps that are listened to: they compile kernels, let cublasLt
+choose its algorithms and fill a memory pool that belongs to the recording. Where they agree, the
+third is captured: CUDA notes the launches and computes nothing, so the graph's first launch does
+that step's work.
 
 The graph runs on a stream of its own, which does not block the default one, so that other threads
 may compute while it is captured. Events keep it in order with the stream of the caller, on which
@@ -54,7 +55,7 @@ class GraphProgram:
 
 
 class GraphRecorder(Recorder):
-    """Without `first` it listens to a step that runs; with it, the step is captured.
+    """Listens to a step that runs, or, once two of them agreed, captures one.
 
     What reads values on the host, or does else what CUDA cannot capture, ends as a `problem`.
     """

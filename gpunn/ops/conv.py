@@ -25,11 +25,11 @@ from gpunn.ops.windows import (
     PADDINGS,
     Windows,
     check_padding,
-    data_format,
     per_axis,
     windowed_sizes,
     windows,
 )
+from gpunn.ops.windows import data_format as checked_format
 
 _CONV_PADDINGS = (*PADDINGS, "causal")
 
@@ -153,10 +153,7 @@ def checked_options(
         "padding": check_padding(name, padding, allowed),
         "dilation": per_axis(name, "dilation_rate", dilation, rank),
     }
-    return data_format_of(order), options
-
-
-data_format_of = data_format  # `data_format` is an argument below
+    return checked_format(order), options
 
 
 # --- transposed ---

@@ -30,13 +30,12 @@ CHUNK = 1 << 18  # bytes of a chunk's result: it and two operands share the seco
 # --- kernels ---
 
 
-def _launch(a: Array, b: Array, out: Array, windows: Windows) -> Any:
+def _launch(a: Array, w: Array, out: Array, windows: Windows) -> Any:
     """One thread an element of the result."""
-    if a.size == 0 or out.size == 0 or not contiguous(a, b, out):
+    if a.size == 0 or out.size == 0 or not contiguous(a, w, out):
         return NotImplemented
-    w = b
     numbers = (np.int32(a.shape[0]), np.int32(w.shape[-2]), np.int32(w.shape[-1]))
-    return (blocks(out.size),), (256,), (a, b, out, *numbers, *launch_geometry(windows)), 0
+    return (blocks(out.size),), (256,), (a, w, out, *numbers, *launch_geometry(windows)), 0
 
 
 def _launch_kernel(x: Array, dy: Array, dw: Array, windows: Windows) -> Any:

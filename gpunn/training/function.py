@@ -19,7 +19,7 @@ from gpunn.training.recording import Recordings, quiet, signature
 
 
 class function:  # noqa: N801  (a decorator)
-    """Record a function's kernels and replay them, without its Python code, from the third call on.
+    """Record a function's kernels in its first calls, then replay them without its Python code.
 
     Arrays and tensors among the arguments (also in lists, tuples and dicts) may have new values in
     each call; each other argument, and each combination of shapes and dtypes, has a recording of

@@ -243,3 +243,23 @@ def test_a_method_of_ones_own_must_say_how_it_updates():
     a, _ = two()
     with pytest.raises(NotImplementedError, match=r"must override update\(\)"):
         optimizers.Optimizer(0.1).apply_gradients([(ones(a), a)])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda zero, one: optimizers.Adam(0.1, beta_1=zero),
+        lambda zero, one: optimizers.RMSprop(0.1, rho=zero),
+        lambda zero, one: optimizers.SGD(0.1, momentum=one, nesterov=True),
+    ],
+    ids=["adam", "rmsprop", "sgd"],
+)
+def test_whole_numbers_as_settings_of_large_variables(make):
+    """Long buffers take another way than short ones."""
+    found = []
+    for zero, one in ((0, 1), (0.0, 1.0)):
+        variable = gpunn.Variable(np.linspace(-1, 1, 20000, dtype="float32"))
+        make(zero, one).apply([np.linspace(1, 2, 20000, dtype="float32")], [variable])
+        found.append(variable.numpy())
+    np.testing.assert_array_equal(*found)
+    assert (found[0] < np.linspace(-1, 1, 20000)).all()
