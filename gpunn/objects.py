@@ -20,9 +20,13 @@ class Configurable:
     (Properties look after themselves.)
     """
 
+    #: Public attributes that no step reads.
+    _outside_steps: tuple[str, ...] = ()
+
     def __setattr__(self, name: str, value: Any) -> None:
         new = not name.startswith("_") and vars(self).get(name, _NOTHING) is not value
-        if new and not isinstance(getattr(type(self), name, None), property):
+        inside = name not in self._outside_steps
+        if new and inside and not isinstance(getattr(type(self), name, None), property):
             note_change()
         object.__setattr__(self, name, value)
 

@@ -29,6 +29,7 @@ class Model(Trainer, Layer):
     #: Attributes that belong to training, not to the model's weights.
     _untracked = (*Layer._untracked, "optimizer", "loss", "compiled_metrics", "loss_tracker",
                   "history", "_step")  # fmt: skip
+    _outside_steps = ("history", "stop_training")
     supports_masking = True
 
     def __init__(self, *args: Any, **kwargs: Any):

@@ -107,6 +107,17 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def signature(value: Any) -> Any:
+    """Structure, shapes and dtypes of a batch."""
+    if hasattr(value, "shape"):
+        return value.shape, value.dtype.char
+    if isinstance(value, dict):
+        return tuple([(k, signature(v)) for k, v in value.items()])
+    if isinstance(value, (tuple, list)):
+        return tuple([signature(v) for v in value])
+    return value
+
+
 class ArrayData:
     """Arrays of one length, cut into batches.
 
@@ -135,7 +146,7 @@ class ArrayData:
         if self.size == 0:
             raise ValueError("The data is empty: x has 0 samples. Check how it was loaded.")
         self.steps = -(-self.size // self.batch_size)
-        self._buffers: Any = None
+        self.buffers: Any = None  # that shuffled batches are gathered into
 
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
         """Two data sets: all but the last fraction of the samples, and these."""
@@ -174,11 +185,11 @@ class ArrayData:
             return
         order = generator.permutation(self.size)
         whole = self.size - self.size % self.batch_size
-        if self._buffers is None:
-            self._buffers = map_structure(self._buffer, self.parts)
+        if signature(self.buffers) != signature(empty := map_structure(self._buffer, self.parts)):
+            self.buffers = empty
         for start in range(0, whole, self.batch_size):
             rows = order[start : start + self.batch_size]
-            yield map_pairs(partial(_gather, rows), self.parts, self._buffers)
+            yield map_pairs(partial(_gather, rows), self.parts, self.buffers)
         if whole < self.size:
             yield self._cut(partial(_gather, order[whole:]))
 

@@ -14,8 +14,8 @@ from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.backend.recorder import is_array
 from gpunn.backend.thread import local
-from gpunn.training.data import map_structure, to_tensors
-from gpunn.training.recording import Recordings, quiet, signature
+from gpunn.training.data import map_structure, signature, to_tensors
+from gpunn.training.recording import Recordings, quiet
 
 
 class function:  # noqa: N801  (a decorator)
@@ -62,8 +62,8 @@ class function:  # noqa: N801  (a decorator)
         key = _key(form), signature(tuple(arrays))
         with quiet():
             with self._lock:
-                recorded = self.recordings.find(key, functools.partial(self._run, form))
-            result = recorded(tuple(arrays))
+                recorded = self.recordings.find(key)
+            result = recorded(functools.partial(self._run, form), tuple(arrays))
         if recorded.problem is not None and not self._told_why_eager:
             self._told_why_eager = True
             name = getattr(self.python_function, "__qualname__", repr(self.python_function))

@@ -84,8 +84,9 @@ class Loop:
         callbacks = self._callbacks("train", total, [] if given else [history])
         generator = host_generator(next_seed(), 0) if shuffle else None
         source = _Source(data, generator, steps)
-        model._step = None  # a new one takes the buffers of this data for its recorded inputs
         step = self._checked_step(data)
+        if step is not None and isinstance(data, ArrayData):  # the last fit's: recorded inputs
+            data.buffers, step.buffers = step.buffers, None
         if validation is not None:
             self._checked_step(validation)
         logs: dict[str, float] = {}
@@ -105,6 +106,8 @@ class Loop:
                 if model.stop_training:
                     break
             callbacks.call("on_train_end", logs=logs)
+        if step is not None and isinstance(data, ArrayData):
+            step.buffers = data.buffers
         return history
 
     def _train_epoch(

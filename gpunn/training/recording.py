@@ -35,8 +35,7 @@ def quiet() -> np.errstate:
 class RecordedStep:
     """Runs on batches of the same structure, shapes and dtypes; one thread at a time replays."""
 
-    def __init__(self, function: Callable[..., Any]):
-        self.function = function
+    def __init__(self) -> None:
         self.problem: str | None = None  # why it stays eager
         self.program: Program | None = None
         self.result: Any = None  # what the program writes its results into
@@ -52,8 +51,11 @@ class RecordedStep:
         """Bytes that the recording keeps."""
         return 0 if self.program is None else self.program.nbytes
 
-    def __call__(self, batch: tuple, owned: bool = False) -> Any:
-        """Run on a batch of arrays; `owned`: they stay, and may serve as the inputs."""
+    def __call__(self, function: Callable[..., Any], batch: tuple, owned: bool = False) -> Any:
+        """Run the function on a batch of arrays; `owned`: they stay, and may serve as inputs.
+
+        It is not kept: with its owner it would be a circle, whose large buffers wait for `gc`.
+        """
         if self.problem is None and self._warm and self._lock.acquire(blocking=False):
             try:
                 if self._made_at != changes.count:
@@ -63,10 +65,11 @@ class RecordedStep:
                     self._inputs = map_structure(fix, batch)
                 for place, array in zip(leaves(self._inputs), leaves(batch), strict=True):
                     place.take(array)
-                return self._record() if self.program is None else self._replay(self.program)
+                program = self.program
+                return self._record(function) if program is None else self._replay(program)
             finally:
                 self._lock.release()
-        result = self.function(*to_tensors(batch))
+        result = function(*to_tensors(batch))
         self._warm = True  # an error may have come before all was made that is made lazily
         return map_structure(_copied, result)
 
@@ -83,7 +86,7 @@ class RecordedStep:
                 self.problem = "settings of layers, or others, change in every step"
         self.program = self._first = self.result = None
 
-    def _record(self) -> Any:
+    def _record(self, function: Callable[..., Any]) -> Any:
         """A step that is listened to, the first or the second time."""
         before, first, result = changes.count, self._first, None
         if first is None:
@@ -91,7 +94,7 @@ class RecordedStep:
         inputs = map_structure(lambda place: Tensor(place.array), self._inputs)
         recorder = devices.current().recorder(first)
         with recorder:
-            result = self.function(*inputs)
+            result = function(*inputs)
             recorder.note_results([t.data if isinstance(t, Tensor) else t for t in leaves(result)])
         if first is None:
             self._first, self._made_at = recorder, changes.count
@@ -110,7 +113,7 @@ class RecordedStep:
         if recorder.computes:
             return map_structure(_copied, result)
         if self.program is None:
-            return map_structure(_copied, self.function(*inputs))
+            return map_structure(_copied, function(*inputs))
         return self._replay(self.program)
 
 
@@ -132,12 +135,12 @@ class Recordings:
     def __init__(self) -> None:
         self.steps: OrderedDict[Any, RecordedStep] = OrderedDict()
 
-    def find(self, key: Any, function: Callable[..., Any]) -> RecordedStep:
-        """The recorded step under this key and device; one of `function` where there is none."""
+    def find(self, key: Any) -> RecordedStep:
+        """The recorded step under this key and device, made where there is none."""
         key = devices.current().device, key
         found = self.steps.get(key)
         if found is None:
-            found = self.steps[key] = RecordedStep(function)
+            found = self.steps[key] = RecordedStep()
             self._make_room()
         else:
             self.steps.move_to_end(key)
@@ -149,14 +152,3 @@ class Recordings:
         while len(self.steps) > _MOST or (nbytes > _MOST_BYTES and len(self.steps) > 1):
             _, oldest = self.steps.popitem(last=False)
             nbytes -= oldest.nbytes
-
-
-def signature(value: Any) -> Any:
-    """Structure, shapes and dtypes of a batch."""
-    if hasattr(value, "shape"):
-        return value.shape, value.dtype.char
-    if isinstance(value, dict):
-        return tuple([(k, signature(v)) for k, v in value.items()])
-    if isinstance(value, (tuple, list)):
-        return tuple([signature(v) for v in value])
-    return value

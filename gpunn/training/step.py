@@ -12,9 +12,9 @@ from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
-from gpunn.training.data import leaves, to_tensors
+from gpunn.training.data import leaves, signature, to_tensors
 from gpunn.training.describe import describe
-from gpunn.training.recording import Recordings, quiet, signature
+from gpunn.training.recording import Recordings, quiet
 
 
 def can_record(model: Any) -> bool:
@@ -42,11 +42,8 @@ class Step:
         self.model = model
         self.variables: Sequence[Variable] = model.trainable_variables
         self.classes: int | None = None  # outputs of the model, found when labels are checked
-        self.recordings = {
-            function: Recordings()
-            for function in (self._train, self._test, self._predict)
-            if records
-        }
+        self.recordings = {name: Recordings() for name in ("train", "test", "predict") if records}
+        self.buffers: Any = None  # of the batches of the last `fit`: recorded inputs
         self._optimizer = model.optimizer
         self._places: list[Array] | None = None  # where the gradients go
         self._seed: Array | None = None
@@ -59,15 +56,15 @@ class Step:
 
     def train(self, x: Any, y: Any, sample_weight: Any, owned: bool = False) -> None:
         """One update of the weights. `owned`: the arrays are ours to keep, nobody else's."""
-        self._run(self._train, (x, y, sample_weight), owned)
+        self._run("train", self._train, (x, y, sample_weight), owned)
 
     def test(self, x: Any, y: Any, sample_weight: Any) -> None:
         """Count one batch in the metrics."""
-        self._run(self._test, (x, y, sample_weight))
+        self._run("test", self._test, (x, y, sample_weight))
 
     def predict(self, x: Any) -> Any:
         """The outputs for one batch."""
-        return self._run(self._predict, (x,))
+        return self._run("predict", self._predict, (x,))
 
     def describe(self, times: bool = False) -> None:
         """Print what was recorded: the kernels in order, their arrays, options and bytes.
@@ -76,8 +73,7 @@ class Step:
 
         >>> model.step.describe()
         """
-        found = {f.__name__.lstrip("_"): r for f, r in self.recordings.items()}
-        describe(self.model.name, found, times)
+        describe(self.model.name, self.recordings, times)
 
     def try_loss(self, x: Any, y: Any, sample_weight: Any) -> None:
         """Compute the compiled loss and drop it: what does not fit shows here, early."""
@@ -86,13 +82,13 @@ class Step:
                 y_pred = self._predict(to_tensors(x))
                 self.model.loss(to_tensors(y), y_pred, to_tensors(sample_weight))
 
-    def _run(self, function: Any, batch: tuple, owned: bool = False) -> Any:
+    def _run(self, name: str, function: Any, batch: tuple, owned: bool = False) -> Any:
         with quiet():
-            recordings = self.recordings.get(function)
+            recordings = self.recordings.get(name)
             if recordings is None:
                 return function(*to_tensors(batch))
-            recorded = recordings.find(signature(batch), function)
-            result = recorded(batch, owned)
+            recorded = recordings.find(signature(batch))
+            result = recorded(function, batch, owned)
             if recorded.problem is not None and not self.model._told_why_eager:
                 self.model._told_why_eager = True
                 warnings.warn(

@@ -104,13 +104,18 @@ def assert_replays(step, batches, reason):
     give what `step` gives eagerly. With a reason they run eagerly, because of it.
     """
     calls = []
-    recorded = RecordedStep(lambda *batch: (calls.append(1), step(*batch))[1])
+    recorded = RecordedStep()
+
+    def counted(*batch):
+        calls.append(1)
+        return step(*batch)
+
     received, seen = [], []
     with quiet():
         for number, batch in enumerate(batches):
             if number == RECORDED:
                 calls.clear()
-            received.append(recorded(batch))
+            received.append(recorded(counted, batch))
             seen.append(on_host(received[-1]))
         replayed = len(batches) - RECORDED
         assert (recorded.program is None) == (reason is not None), recorded.problem

@@ -65,13 +65,13 @@ def compiled(jit_compile, first=None, optimizer=None, **options):
     return model
 
 
-def steps(model, kind="_train"):
+def steps(model, kind="train"):
     """The recorded steps of one kind, of the step in use."""
-    (found,) = [r for f, r in model.step.recordings.items() if f.__name__ == kind]
+    found = model.step.recordings[kind]
     return list(found.steps.values())
 
 
-def is_replayed(model, kind="_train"):
+def is_replayed(model, kind="train"):
     return [step.program is not None for step in steps(model, kind)] == [True]
 
 
@@ -146,7 +146,7 @@ def test_fit_with_a_ragged_last_batch_is_bit_identical():
         ).history
         if jit_compile:
             assert [step.program is not None for step in steps(model)] == [True, True]
-            assert [step.program is not None for step in steps(model, "_test")] == [True, True]
+            assert [step.program is not None for step in steps(model, "test")] == [True, True]
         evaluated = model.evaluate(X, Y, batch_size=8, sample_weight=W, verbose=0)
         found.append((model, history, evaluated, model.predict(X, batch_size=8, verbose=0)))
     (eager, *expected), (recorded, *received) = found
@@ -243,7 +243,7 @@ def test_later_replays_leave_predictions_alone():
     expected = [model(batch).numpy() for batch in batches]
     on_device = [model.step_for(batch).predict(batch) for batch in batches]
     on_host = [model.predict_on_batch(batch) for batch in batches]
-    assert is_replayed(model, "_predict")
+    assert is_replayed(model, "predict")
     for a, b, c in zip(expected, on_device, on_host, strict=True):
         assert a.tobytes() == b.numpy().tobytes() == c.tobytes()
 
@@ -254,7 +254,7 @@ def test_a_model_that_returns_its_input():
     model.compile("sgd", "mse")
     x = X[:40].reshape(40, 2, 2)
     parts = [model.step_for(x).predict(x[i : i + 4]) for i in range(0, 40, 4)]
-    assert is_replayed(model, "_predict")
+    assert is_replayed(model, "predict")
     np.testing.assert_array_equal(np.concatenate([p.numpy() for p in parts]), X[:40])
     np.testing.assert_array_equal(model.predict(x, batch_size=4, verbose=0), X[:40])
 
@@ -267,7 +267,7 @@ def test_evaluations_are_replayed():
     for first in range(8):
         batch = X[first : first + 8], Y[first : first + 8], W[first : first + 8]
         assert model.test_on_batch(*batch) == expected.test_on_batch(*batch)
-    assert is_replayed(model, "_test")
+    assert is_replayed(model, "test")
 
 
 # --- what changes between steps ---
@@ -317,7 +317,7 @@ def test_another_device_in_between():
 
 
 def is_replayed_on(model, device):
-    (found,) = [r for f, r in model.step.recordings.items() if f.__name__ == "_train"]
+    found = model.step.recordings["train"]
     return {key[0] for key, step in found.steps.items() if step.program is not None} == {device}
 
 
@@ -348,21 +348,21 @@ def predict_sizes(model, *sizes):
 def test_recordings_are_bounded_in_number():
     model = compiled("auto")
     predict_sizes(model, *range(1, 13))
-    assert len(steps(model, "_predict")) == 8
-    assert all(step.program is not None for step in steps(model, "_predict"))
+    assert len(steps(model, "predict")) == 8
+    assert all(step.program is not None for step in steps(model, "predict"))
 
 
 def test_recordings_are_bounded_in_bytes(monkeypatch, gpu):
     model = compiled("auto")
     predict_sizes(model, 1)
-    (first,) = steps(model, "_predict")
+    (first,) = steps(model, "predict")
     monkeypatch.setattr(recording, "_MOST_BYTES", first.nbytes)  # of all but the newest
     oldest = weakref.ref(first.program.pool)
     predict_sizes(model, 2)
-    assert steps(model, "_predict")[0] is first
+    assert steps(model, "predict")[0] is first
     del first
     predict_sizes(model, 3)
-    assert len(steps(model, "_predict")) == 1
+    assert len(steps(model, "predict")) == 1
     gc.collect()
     assert oldest() is None
     np.testing.assert_array_equal(model.predict_on_batch(X[:1]), model(X[:1]).numpy())

@@ -1,8 +1,10 @@
 """A recorded step does what the eager one does, bit for bit, and knows when it must not be used."""
 
+import gc
 import re
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -46,9 +48,9 @@ def make(jit_compile, optimizer="adam", seed=3):
     return model
 
 
-def recorded(model, kind="_train"):
+def recorded(model, kind="train"):
     """The recorded steps of one kind, of the step in use."""
-    (found,) = [r for f, r in model._step.recordings.items() if f.__name__ == kind]
+    found = model._step.recordings[kind]
     return list(found.steps.values())
 
 
@@ -448,3 +450,24 @@ def test_an_error_inside_a_recording_leaves_the_model_usable():
 def test_unknown_values_of_jit_compile():
     with pytest.raises(ValueError, match='jit_compile must be "auto", True or False'):
         custom(Fails(), "yes")
+
+
+def test_the_next_fit_goes_on_with_the_recording():
+    model = make(True)
+    model.fit(X, Y, batch_size=66, verbose=0)
+    programs = [step.program for step in recorded(model)]
+    assert all(programs)
+    model.fit(X, Y, batch_size=66, verbose=0)
+    assert [step.program for step in recorded(model)] == programs
+
+
+def test_a_step_that_is_left_goes_at_once():
+    model = make(True)
+    model.fit(X, Y, batch_size=66, verbose=0)
+    step = weakref.ref(model._step)
+    gc.disable()
+    try:
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        assert step() is None  # and with it its buffers, which may be large
+    finally:
+        gc.enable()
