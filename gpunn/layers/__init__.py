@@ -11,6 +11,9 @@ from gpunn.layers.adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
+from gpunn.layers.augmentation import RandomCrop, RandomFlip
+from gpunn.layers.augmentation_color import RandomBrightness, RandomContrast
+from gpunn.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
 from gpunn.layers.convolution import Conv1D, Conv2D, Conv3D
 from gpunn.layers.convolution_depthwise import (
     DepthwiseConv1D,
@@ -121,6 +124,8 @@ _TABLE = by_names(
     ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
     AlphaDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D,
     CenterCrop, Normalization, Rescaling, Resizing,
+    RandomBrightness, RandomContrast, RandomCrop, RandomFlip, RandomRotation, RandomTranslation,
+    RandomZoom,
     AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D,
     AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
     AveragePooling1D, AveragePooling2D, AveragePooling3D,
@@ -161,6 +166,8 @@ __all__ = [
     "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
     "AlphaDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
     "CenterCrop", "Normalization", "Rescaling", "Resizing",
+    "RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation",
+    "RandomTranslation", "RandomZoom",
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
     "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.errors import ShapeError, unknown_name
+from gpunn.ops.affine import affine_transform
 from gpunn.ops.creation import cast, convert_to_tensor
 from gpunn.ops.elementwise import clip, rint
 from gpunn.ops.indexing import getitem
@@ -230,4 +231,4 @@ def pad_images(
     return _with_border(images, borders)
 
 
-__all__ = ["crop_images", "pad_images", "resize", "rgb_to_grayscale"]
+__all__ = ["affine_transform", "crop_images", "pad_images", "resize", "rgb_to_grayscale"]

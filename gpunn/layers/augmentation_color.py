@@ -1,0 +1,111 @@
+"""Layers that change the contrast and the brightness of images at random in training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpunn import ops
+from gpunn.autodiff.dtypes import is_float
+from gpunn.layers.augmentation import ImageAugmentation
+from gpunn.layers.augmentation_factor import overlapping
+from gpunn.random import uniform
+
+
+def _checked_range(kind: str, value_range: Any) -> Any:
+    numbers = (int, float, np.integer, np.floating)
+    pair = isinstance(value_range, (list, tuple)) and len(value_range) == 2
+    if not pair or not all(isinstance(v, numbers) for v in value_range):
+        raise ValueError(
+            f"{kind}: value_range must be a pair (lowest, highest) of numbers, received "
+            f"{value_range!r}."
+        )
+    return value_range
+
+
+class _Recolored(ImageAugmentation):
+    """Base: a number an image, (N, 1, 1, 1), changes its values; masks stay as they are."""
+
+    factor: tuple[float, float]
+    value_range: Any
+
+    def _uniform(self, images: Any, low: float, high: float, seed: Any) -> Any:
+        shape = (images.shape[0], 1, 1, 1)
+        return uniform(shape, low, high, dtype=self.compute_dtype, seed=self._stream(seed))
+
+    def _clipped(self, images: Any) -> Any:
+        return ops.clip(images, *map(float, self.value_range))
+
+    def transform_segmentation_masks(
+        self, segmentation_masks: Any, transformation: Any, training: bool = True
+    ) -> Any:
+        """The masks: colours do not change where things are."""
+        return segmentation_masks
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"factor": self.factor, "value_range": self.value_range}
+        return {**super().get_config(), **own}
+
+
+class RandomContrast(_Recolored):
+    """In training y = clip(mean + (x - mean) · U(1 - factor[0], 1 + factor[1])), with the mean of
+    each channel of each image; else y = x.
+
+    `factor`: a number f for (0, f), as in Keras 3, or a pair. `value_range`: what values are held
+    to. Integers give floats.
+
+    >>> gpunn.layers.RandomContrast((0.2, 0.2))
+    """
+
+    def __init__(
+        self, factor: Any, value_range: Any = (0, 255), seed: int | None = None, **kwargs: Any
+    ):
+        super().__init__(seed, **kwargs)
+        self.factor = overlapping("RandomContrast", factor, 0, 1)
+        self.value_range = _checked_range("RandomContrast", value_range)
+
+    def get_random_transformation(
+        self, images: Any, training: bool = True, seed: Any = None
+    ) -> Any:
+        """The factor of the contrast of each image."""
+        return self._uniform(images, 1 - self.factor[0], 1 + self.factor[1], seed)
+
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        if not training:
+            return images
+        x = images if is_float(images.dtype) else ops.cast(images, "float32")
+        mean = ops.mean(x, axis=self.spatial_axes, keepdims=True)
+        return self._clipped((x - mean) * transformation + mean)
+
+
+class RandomBrightness(_Recolored):
+    """In training y = clip(x + U(factor) · (high - low)), for value_range (low, high); else y = x.
+
+    `factor`: a number f for (-f, f), or a pair; 1 makes black white. Integers stay integers: what
+    is added to them is cut to a whole number.
+
+    >>> gpunn.layers.RandomBrightness(0.2, value_range=(0, 1))
+    """
+
+    def __init__(
+        self, factor: Any, value_range: Any = (0, 255), seed: int | None = None, **kwargs: Any
+    ):
+        super().__init__(seed, **kwargs)
+        self.factor = overlapping("RandomBrightness", factor, -1, 1)
+        self.value_range = sorted(_checked_range("RandomBrightness", value_range))
+
+    def get_random_transformation(
+        self, images: Any, training: bool = True, seed: Any = None
+    ) -> Any:
+        """What is added to each image."""
+        low, high = self.value_range
+        return self._uniform(images, *self.factor, seed) * float(high - low)
+
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        if not training:
+            return images
+        if is_float(images.dtype):
+            return self._clipped(images + transformation)
+        x = ops.cast(images, "float32") + ops.trunc(ops.cast(transformation, "float32"))
+        return ops.cast(self._clipped(x), images.dtype)
