@@ -9,6 +9,7 @@ import sys
 import numpy as np
 
 from gpunn.backend import cublaslt, devices
+from gpunn.backend.routes import choices_of
 from gpunn.version import __version__
 
 
@@ -40,6 +41,8 @@ def info() -> int:
         return 0
     for ordinal in range(devices.gpu().xp.cuda.runtime.getDeviceCount()):
         rows = devices.gpu(ordinal).describe()
+        choices = choices_of(ordinal)
+        rows["routes"] = f"{len(choices)} choices in {choices.path}"
         rows["cublasLt"] = "found" if cublaslt.library() else "missing: CuPy's matmul is used"
         _table(f"gpu:{ordinal}", rows)
     return 0

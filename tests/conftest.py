@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("GPUNN_BACKEND", "numpy")
+os.environ["GPUNN_CACHE_DIR"] = tempfile.mkdtemp(prefix="gpunn-tests-")  # not the user's own
+os.environ.setdefault("GPUNN_ROUTE_TIMING", "0")  # the same routes in each run
 
-import pytest
+import pytest  # noqa: E402
 
-from gpunn import config
-from gpunn.backend import cublaslt, devices
+from gpunn import config  # noqa: E402
+from gpunn.backend import cublaslt, devices  # noqa: E402
+
+atexit.register(shutil.rmtree, os.environ["GPUNN_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
 def _fresh_settings():
     """Whatever a test sets (floatx, epsilon, data format) is gone after it."""
-    before = config.floatx(), config.epsilon(), config.image_data_format()
+    names = (
+        "floatx", "epsilon", "image_data_format", "matmul_precision", "route_timing",
+        "conv_workspace",
+    )  # fmt: skip
+    before = {name: getattr(config, name)() for name in names}
     yield
-    config.set_floatx(before[0])
-    config.set_epsilon(before[1])
-    config.set_image_data_format(before[2])
+    for name, value in before.items():
+        getattr(config, f"set_{name}")(value)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""y = a x + b y in one pass over memory, by the BLAS library that NumPy itself computes with.
+"""The BLAS library that NumPy itself computes with: `axpby`, and the number of its threads.
 
-NumPy needs three passes for it. Its own matrix products come from OpenBLAS, MKL or Accelerate, and
-all of these have an `axpby` that NumPy does not show; where it is not found, three passes it is.
+y = a x + b y takes NumPy three passes over memory. Its own matrix products come from OpenBLAS, MKL
+or Accelerate, and all of these have an `axpby` that NumPy does not show; where it is not found,
+three passes it is. OpenBLAS and MKL also say how many threads they take; others count as one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ _NAMES = (  # `{}` is s or d; the type of lengths and strides
     ("cblas_{}axpby64_", ctypes.c_int64),
     ("cblas_{}axpby", ctypes.c_int),  # MKL, and OpenBLAS of a distribution
     ("catlas_{}axpby", ctypes.c_int),  # Accelerate
+)
+_THREADS = (  # names of the functions that ask for and set the number of threads
+    ("scipy_openblas_get_num_threads64_", "scipy_openblas_set_num_threads64_"),
+    ("openblas_get_num_threads64_", "openblas_set_num_threads64_"),
+    ("openblas_get_num_threads", "openblas_set_num_threads"),
+    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
 )
 _ADDRESS = ctypes.c_char * 1  # its `from_buffer` is twice as fast as `array.ctypes.data`
 _LETTERS = {"f": ("s", ctypes.c_float), "d": ("d", ctypes.c_double)}
@@ -58,6 +65,32 @@ def _found(char: str) -> Callable[..., None] | None:
     return None
 
 
+def threads() -> int:
+    """How many threads a matrix product takes now."""
+    functions = _thread_functions()
+    return 1 if functions is None else functions[0]()
+
+
+def set_threads(n: int) -> None:
+    """Let matrix products take so many threads; nothing where the library is not known."""
+    functions = _thread_functions()
+    if functions is not None:
+        functions[1](n)
+
+
+@cache
+def _thread_functions() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    for library in _libraries():
+        for names in _THREADS:
+            ask, set_ = (getattr(library, name, None) for name in names)
+            if ask is not None and set_ is not None:
+                ask.argtypes, ask.restype = [], ctypes.c_int
+                set_.argtypes, set_.restype = [ctypes.c_int], None
+                return ask, set_
+    return None
+
+
+@cache
 def _libraries() -> list[ctypes.CDLL]:
     """What NumPy's linear algebra is linked to, and what lies beside NumPy in its wheel."""
     places = [Path(np.linalg._umath_linalg.__file__)]

@@ -14,6 +14,7 @@ import sys
 import sysconfig
 from typing import TYPE_CHECKING, Any
 
+from gpunn import config
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
 from gpunn.errors import GpunnError
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from gpunn.backend.kernel import Kernel
 
 _DATA_TYPE = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 14}  # cudaDataType
-_COMPUTE = {"float64": 70}  # CUBLAS_COMPUTE_64F; all others:
-_COMPUTE_32F = 68
+_COMPUTE_32F, _COMPUTE_64F, _COMPUTE_32F_FAST_TF32 = 68, 70, 77  # cublasComputeType_t
 _EPILOGUE = {(False, False): 1, (False, True): 2, (True, False): 4, (True, True): 6}  # bias, relu
 _TRANSPOSE_A, _TRANSPOSE_B, _EPILOGUE_MODE, _BIAS_POINTER = 3, 4, 7, 8  # of a matmul descriptor
 _BATCH_COUNT, _BATCH_STRIDE = 5, 6  # of a matrix layout
@@ -59,6 +59,14 @@ def _library_candidates() -> list[str]:
     return [*found, "libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"]
 
 
+def _compute(dtype: str) -> int:
+    """How products of this dtype are summed; "high" precision lets float32 factors be rounded."""
+    if dtype == "float64":
+        return _COMPUTE_64F
+    fast = dtype == "float32" and config.matmul_precision() == "high"
+    return _COMPUTE_32F_FAST_TF32 if fast else _COMPUTE_32F
+
+
 def _open_library() -> c.CDLL | None:
     for path in _library_candidates():
         try:
@@ -72,16 +80,17 @@ class _Plan:
     """Descriptors and algorithm of one GEMM: everything but the pointers."""
 
     def __init__(self, owner: CublasLt, key: tuple):
-        dtype, m, n, k, batch, transpose_a, transpose_b, bias, relu, self.alignment = key
+        (
+            dtype, result, compute, m, n, k, batch, transpose_a, transpose_b, bias, relu,
+            self.alignment,
+        ) = key  # fmt: skip
         self.lib = owner.lib
         self.scalar = c.c_double if dtype == "float64" else c.c_float
         self.one, self.zero = self.scalar(1), self.scalar(0)
         self.descriptor = c.c_void_p()
         scale_type = _DATA_TYPE["float64" if dtype == "float64" else "float32"]
         owner.check(
-            self.lib.cublasLtMatmulDescCreate(
-                c.byref(self.descriptor), _COMPUTE.get(dtype, _COMPUTE_32F), scale_type
-            ),
+            self.lib.cublasLtMatmulDescCreate(c.byref(self.descriptor), compute, scale_type),
             "MatmulDescCreate",
         )
         self._set(owner, _EPILOGUE_MODE, c.c_int32(_EPILOGUE[bias, relu]))
@@ -91,7 +100,7 @@ class _Plan:
         code = _DATA_TYPE[dtype]
         self.first = self._layout(owner, code, *((k, n) if transpose_b else (n, k)), batch)
         self.second = self._layout(owner, code, *((m, k) if transpose_a else (k, m)), batch)
-        self.result = self._layout(owner, code, n, m, batch)
+        self.result = self._layout(owner, _DATA_TYPE[result], n, m, batch)
         self.algorithm: _Algorithm | None = None
 
     def _set(self, owner: CublasLt, attribute: int, value: Any) -> None:
@@ -149,8 +158,10 @@ class _Plan:
         self.algorithm = found.algorithm
         return found.algorithm
 
-    def run(self, owner: CublasLt, a: int, b: int, bias: int | None, out: int, stream: int) -> None:
-        """Launch with these device pointers.
+    def run(
+        self, owner: CublasLt, a: int, b: int, bias: int | None, out: int, stream: int, add: bool
+    ) -> None:
+        """Launch with these device pointers; `add`: to what `out` holds.
 
         The workspace comes from the pool of the moment: a graph's own while it is captured, and
         never one that another stream works in.
@@ -161,7 +172,8 @@ class _Plan:
         algorithm = self.algorithm or self.choose(owner)
         status = self.lib.cublasLtMatmul(
             owner.handle, self.descriptor, c.byref(self.one),
-            c.c_void_p(b), self.first, c.c_void_p(a), self.second, c.byref(self.zero),
+            c.c_void_p(b), self.first, c.c_void_p(a), self.second,
+            c.byref(self.one if add else self.zero),
             c.c_void_p(out), self.result, c.c_void_p(out), self.result,
             c.byref(algorithm), c.c_void_p(workspace.ptr), c.c_size_t(WORKSPACE),
             c.c_void_p(stream),
@@ -185,21 +197,23 @@ class CublasLt:
             raise GpunnError(f"cublasLt{call} failed with status {status}.")
 
     def gemm(
-        self, a: Array, b: Array, bias: Array | None, out: Array, ta: bool, tb: bool, relu: bool
-    ) -> None:
-        """out = max(0, a b + bias) for C-contiguous 2-D or batched 3-D arrays of one dtype."""
+        self, a: Array, b: Array, bias: Array | None, out: Array, ta: bool, tb: bool, relu: bool,
+        add: bool,
+    ) -> None:  # fmt: skip
+        """out = max(0, a b + bias) of C-contiguous 2-D or batched 3-D arrays; `add`: to `out`."""
         m, n = out.shape[-2:]
         k = a.shape[-2] if ta else a.shape[-1]
         batch = out.shape[0] if out.ndim == 3 else 1
         pointers = [x.data.ptr for x in (a, b, bias, out) if x is not None]
         alignment = min(256, *(pointer & -pointer for pointer in pointers))
-        key = (out.dtype.name, m, n, k, batch, ta, tb, bias is not None, relu, alignment)
+        types = a.dtype.name, out.dtype.name, _compute(a.dtype.name)
+        key = (*types, m, n, k, batch, ta, tb, bias is not None, relu, alignment)
         plan = self.plans.get(key)
         if plan is None:
             plan = self.plans[key] = _Plan(self, key)
         stream = self.cupy.cuda.get_current_stream().ptr
         bias_pointer = None if bias is None else bias.data.ptr
-        plan.run(self, a.data.ptr, b.data.ptr, bias_pointer, out.data.ptr, stream)
+        plan.run(self, a.data.ptr, b.data.ptr, bias_pointer, out.data.ptr, stream, add)
 
 
 class _State:
@@ -225,8 +239,16 @@ def library() -> c.CDLL | None:
     return _state.library
 
 
+def _is_wider(out: Array, a: Array) -> bool:
+    return out.dtype.name == "float32" and a.dtype.itemsize == 2
+
+
 def gemm(kernel: Kernel, arrays: tuple, options: dict) -> Any:
-    """The CUDA side of the kernel `gemm`."""
+    """The CUDA side of the kernel `gemm`.
+
+    It can do more than the kernel says: the option `accumulate` adds to `out`, and halves may be
+    summed in a float32 `out`.
+    """
     a, b, bias, out = arrays
     lib = library()
     operands = [x for x in arrays if x is not None]
@@ -236,8 +258,10 @@ def gemm(kernel: Kernel, arrays: tuple, options: dict) -> Any:
         or a.size == 0
         or out.ndim not in (2, 3)
         or not a.ndim == b.ndim == out.ndim
-        or any(x.dtype != out.dtype or not x.flags.c_contiguous for x in operands)
-        or out.dtype.name not in _DATA_TYPE
+        or any(x.dtype != a.dtype for x in operands[:-1])
+        or not (out.dtype == a.dtype or (_is_wider(out, a) and bias is None))
+        or not all(x.flags.c_contiguous for x in operands)
+        or a.dtype.name not in _DATA_TYPE
     ):
         return NotImplemented
     cupy = devices.opened.cupy
@@ -247,6 +271,6 @@ def gemm(kernel: Kernel, arrays: tuple, options: dict) -> Any:
     _state.handles[key].gemm(
         a, b, bias, out,
         options.get("transpose_a", False), options.get("transpose_b", False),
-        options.get("relu", False),
+        options.get("relu", False), options.get("accumulate", False),
     )  # fmt: skip
     return None

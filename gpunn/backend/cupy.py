@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +34,11 @@ class CupyBackend:
         self.array_type: Any = cupy.ndarray
         self.ordinal = ordinal
         self.device = f"gpu:{ordinal}"
+
+    @cached_property
+    def capability(self) -> int:
+        """The compute capability, ten times its number: 75, 80, 90, 100."""
+        return int(self.xp.cuda.Device(self.ordinal).compute_capability)
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
         known = isinstance(value, (self.array_type, np.ndarray))

@@ -1,4 +1,4 @@
-"""What holds for one thread only: the recorder that listens to its kernels, if there is one."""
+"""What holds for one thread only: who listens to its kernels, how many threads help it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 class _Local(threading.local):
     recorder: Any = None
+    threads: int = 0  # that it shares its work with, itself counted; 0: ask BLAS
 
 
 local = _Local()

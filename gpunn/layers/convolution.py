@@ -12,8 +12,12 @@ from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.autodiff.variable import Variable
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
+from gpunn.layers.pooling import MaxPooling
+from gpunn.layers.signature import mask_of
 from gpunn.objects import serialize
 from gpunn.ops.conv import channels_last, convolution, in_order
+from gpunn.ops.conv_pool import convolution_max_pool
+from gpunn.ops.pooling import Sliding
 from gpunn.ops.windows import PADDINGS, check_padding, data_format, per_axis
 
 
@@ -128,7 +132,9 @@ def positive(layer: Any, what: str, value: Any) -> int:
     return per_axis(type(layer).__name__, what, value, 1)[0]
 
 
-class _Conv(Convolution):
+class Conv(Convolution):
+    """y = f(conv(x, kernel) + bias) over `rank` axes."""
+
     def __init__(
         self,
         filters: int,
@@ -175,7 +181,26 @@ class _Conv(Convolution):
         self.kernel = self.add_filters("kernel", shape)
         self.add_bias(self.filters)
 
-    def call(self, x: Any) -> Any:
+    def pools_with(self, layer: Any, x: Any) -> bool:
+        """Whether `layer`, which follows on this one called on x, may be left to this one."""
+        return (
+            isinstance(layer, MaxPooling)
+            and type(layer).call is MaxPooling.call
+            and type(self).call is Conv.call
+            and "call" not in {**vars(self), **vars(layer)}
+            and self._called and layer._called  # the first calls note shapes
+            and self.activation in (activations.relu, activations.linear)
+            and self.activity_regularizer is None and layer.activity_regularizer is None
+            and self.data_format == layer.data_format == "channels_last"
+            and self.dtype == layer.dtype
+            and mask_of(x) is None
+        )  # fmt: skip
+
+    def call(self, x: Any, pooling: MaxPooling | None = None) -> Any:
+        if pooling is not None:  # which may come first: see gpunn.ops.conv_pool
+            sliding = Sliding("max_pool", pooling.pool_size, pooling.strides, pooling.padding)
+            y = convolution_max_pool(x, self.kernel, pool=sliding, **self.windows())
+            return self.activation(y if self.bias is None else y + self.bias)
         relu = self.activation is activations.relu
         y = convolution(
             channels_last(x, self.data_format), self.kernel, self.bias,
@@ -188,7 +213,7 @@ class _Conv(Convolution):
         return {**super().get_config(), **config, **filters_config(self, "kernel")}
 
 
-class Conv1D(_Conv):
+class Conv1D(Conv):
     """y[o, k] = f(Σ x[o · strides + t · dilation_rate, c] kernel[t, c, k] + bias[k]).
 
     `padding`: "valid", "same", or "causal": y[o] sees no x behind o.
@@ -200,7 +225,7 @@ class Conv1D(_Conv):
     paddings = (*PADDINGS, "causal")
 
 
-class Conv2D(_Conv):
+class Conv2D(Conv):
     """y[o, k] = f(Σ x[o · strides + t · dilation_rate, c] kernel[t, c, k] + bias[k]).
 
     `kernel_size`, `strides`, `dilation_rate`: one integer, or one for each of the axes.
@@ -211,7 +236,7 @@ class Conv2D(_Conv):
     rank = 2
 
 
-class Conv3D(_Conv):
+class Conv3D(Conv):
     """As Conv2D, over volumes x (N, D, H, W, C).
 
     >>> gpunn.layers.Conv3D(16, 3, padding="same")

@@ -9,6 +9,7 @@ from gpunn import ops
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.changes import note_change
 from gpunn.layers import InputSpec, Layer
+from gpunn.layers.convolution import Conv
 from gpunn.models.model import Model, any_batch
 from gpunn.objects import serialize
 
@@ -171,8 +172,13 @@ class Sequential(Model):
         layers = self._layers
         if mask is not None:
             x, layers = layers[0](x, mask=mask), layers[1:]
-        for layer in layers:
-            x = layer(x)
+        rest = iter(zip(layers, [*layers[1:], None], strict=True))
+        for layer, following in rest:
+            if isinstance(layer, Conv) and layer.pools_with(following, x):
+                x = layer(x, pooling=following)
+                next(rest)
+            else:
+                x = layer(x)
         return x
 
     def get_config(self) -> dict[str, Any]:

@@ -8,39 +8,53 @@ A chunk is some images, or some rows (of the first spatial axis) of one image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from gpunn.backend.protocol import Array
+from gpunn.backend.threads import parallel, threads
 from gpunn.ops.windows import Windows
 
 CHUNK = 1 << 21  # bytes of columns: few calls, and still near in the caches
 
+WORTH_A_THREAD = 1 << 17  # bytes of columns
 _RUN = 16  # elements that lie together in a window; copying shorter runs is slow
 
 
 def chunks(
-    n: int, windows: Windows, window_bytes: int, limit: int
-) -> Iterator[tuple[slice, slice]]:
-    """Images and rows of each chunk, of about `limit` bytes."""
+    n: int, windows: Windows, window_bytes: int, limit: int, threads: int = 1
+) -> list[tuple[slice, slice]]:
+    """Images and rows of each chunk, of about `limit` bytes or less, as many for each thread."""
     rows = windows.out[0]
     row_bytes = max(prod(windows.out[1:]) * window_bytes, 1)
-    images = max(1, min(n, limit // (rows * row_bytes)))
-    step = rows if images > 1 else max(1, min(rows, limit // row_bytes))
-    for i in range(0, n, images):
-        for r in range(0, rows, step):
-            yield slice(i, min(i + images, n)), slice(r, min(r + step, rows))
+    if n * rows * row_bytes < threads * WORTH_A_THREAD:
+        threads = 1
+    if n >= threads and limit >= rows * row_bytes:
+        images, step = _even(n, limit // (rows * row_bytes), threads), rows
+    else:
+        images, step = 1, _even(rows, limit // row_bytes, -(-threads // max(n, 1)))
+    return [
+        (slice(i, min(i + images, n)), slice(r, min(r + step, rows)))
+        for i in range(0, n, images)
+        for r in range(0, rows, step)
+    ]
+
+
+def _even(n: int, most: int, threads: int) -> int:
+    """The length of pieces of n, about `most`, of which each thread gets as many."""
+    pieces = -(-n // max(1, most))
+    return max(1, -(-n // (-(-pieces // threads) * threads))) if n else 1
 
 
 class Gather:
-    """Columns of x, chunk by chunk: (g, m, taps · C/g) for the m windows of a chunk."""
+    """Columns of x for some chunks: (g, m, taps · C/g) for the m windows of each."""
 
-    def __init__(self, xp: Any, x: Array, windows: Windows, groups: int):
+    def __init__(self, xp: Any, x: Array, windows: Windows, groups: int, chunks: list):
         self.xp, self.x, self.windows, self.groups = xp, x, windows, groups
-        self.dtype = np.dtype("float32") if x.dtype.itemsize == 2 else x.dtype
+        self.chunks, self.dtype = chunks, work_dtype(x)
         self.width = prod(windows.kernel) * x.shape[-1]
         run = x.shape[-1] // groups * (windows.kernel[-1] if windows.dilation[-1] == 1 else 1)
         self.by_taps = groups == 1 and run < _RUN  # copy along the image's rows instead
@@ -50,14 +64,19 @@ class Gather:
         self._buffer: Array | None = None
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Array]]:
-        n, windows = self.x.shape[0], self.windows
-        for images, rows in chunks(n, windows, self.width * self.dtype.itemsize, CHUNK):
+        """Images, rows and columns; the next chunk overwrites the columns."""
+        for images, rows in self.chunks:
             yield images, rows, self._columns(images, rows)
+
+    def views(self) -> Iterator[tuple[slice, slice, Array]]:
+        """Images, rows and the windows without a copy: (n, *out, *kernel, g, C/g)."""
+        for images, rows in self.chunks:
+            yield images, rows, self._view(images, rows)
 
     def _columns(self, images: slice, rows: slice) -> Array:
         if self.is_plain and self.dtype == self.x.dtype:
             return self.x[images, rows].reshape(1, -1, self.x.shape[-1])
-        view = self.view(images, rows)
+        view = self._view(images, rows)
         d = len(self.windows.kernel)
         m = prod(view.shape[: d + 1])
         out = self._space(m * self.width)
@@ -74,8 +93,7 @@ class Gather:
             self._buffer = self.xp.empty(size, self.dtype)
         return self._buffer[:size]
 
-    def view(self, images: slice, rows: slice) -> Array:
-        """The windows of a chunk without a copy: (n, *out, *kernel, g, C/g)."""
+    def _view(self, images: slice, rows: slice) -> Array:
         windows, x = self.windows, self._source(images)
         start = [rows.start * windows.strides[0], *[0] * (len(windows.out) - 1)]
         corner = x[(slice(None), *[slice(s, None) for s in start])]
@@ -118,38 +136,87 @@ def _by_group(w: Array, groups: int) -> Array:
     return matrix.transpose(1, 0, 2)
 
 
+def work_dtype(array: Array) -> np.dtype:
+    """Halves are multiplied and summed in float32."""
+    return np.dtype("float32") if array.dtype.itemsize == 2 else array.dtype
+
+
 def _work(array: Array, dtype: Any) -> Array:
     return array if array.dtype == dtype else array.astype(dtype)
 
 
 def forward(
-    xp: Any, x: Array, w: Array, bias: Array | None, y: Array, windows: Windows, groups: int
-) -> Iterator[Array]:
-    """Write y chunk by chunk; yields each chunk of y while it is in the cache."""
-    gather = Gather(xp, x, windows, groups)
-    W = _work(_by_group(w, groups), gather.dtype)
-    for images, rows, columns in gather:
-        part = y[images, rows]
-        out = part.reshape(-1, groups, w.shape[-1] // groups).transpose(1, 0, 2)
-        if out.dtype == gather.dtype:
-            xp.matmul(columns, W, out=out)
-        else:
-            out[...] = xp.matmul(columns, W)
-        if bias is not None:
-            part += bias
-        yield part
+    xp: Any, x: Array, w: Array, bias: Array | None, y: Array, windows: Windows, groups: int,
+    finish: Callable[[Array], None] | None = None,
+) -> None:  # fmt: skip
+    """y = columns(x) W + bias; `finish` gets each chunk of y while it is in the cache."""
+    W = _work(_by_group(w, groups), work_dtype(x))
+
+    def multiply(gather: Gather) -> None:
+        for images, rows, columns in gather:
+            part = y[images, rows]
+            _multiply(xp, columns, W, part)
+            if bias is not None:
+                part += bias
+            if finish is not None:
+                finish(part)
+
+    gathered(xp, x, windows, groups, multiply)
+
+
+def _multiply(xp: Any, columns: Array, W: Array, y: Array) -> None:
+    """y (images, rows, ..., K) = columns W"""
+    out = y.reshape(-1, W.shape[0], W.shape[2]).transpose(1, 0, 2)
+    if out.dtype == W.dtype:
+        xp.matmul(columns, W, out=out)
+    else:
+        out[...] = xp.matmul(columns, W)
+
+
+def forward_by_images(
+    xp: Any, x: Array, w: Array, windows: Windows, groups: int, use: Callable[[slice, Array], None]
+) -> None:
+    """columns(x) W of whole images, some after the other, each given to `use` while it is warm."""
+    W, k = _work(_by_group(w, groups), work_dtype(x)), w.shape[-1]
+    width = prod(windows.kernel) * x.shape[-1] * W.itemsize
+    most = max(1, CHUNK // max(prod(windows.out) * width, 1))
+
+    def work(some: slice) -> None:
+        gather, step = Gather(xp, x, windows, groups, []), min(most, some.stop - some.start)
+        y = xp.empty((step, *windows.out, k), x.dtype)
+        for start in range(some.start, some.stop, max(step, 1)):
+            images = slice(start, min(start + step, some.stop))
+            parts = chunks(images.stop - start, windows, width, CHUNK)
+            gather.chunks = [(slice(start + i.start, start + i.stop), r) for i, r in parts]
+            for i, rows, columns in gather:
+                _multiply(xp, columns, W, y[i.start - start : i.stop - start, rows])
+            use(images, y[: images.stop - start])
+
+    parallel(xp, work, x.shape[0])
+
+
+def gathered(
+    xp: Any, x: Array, windows: Windows, groups: int, work: Callable[[Gather], Any]
+) -> list[Any]:
+    """What `work` returns for each thread's share of the chunks of x."""
+    width = prod(windows.kernel) * x.shape[-1] * work_dtype(x).itemsize
+    parts = chunks(x.shape[0], windows, width, CHUNK, threads(xp))
+    return parallel(xp, lambda some: work(Gather(xp, x, windows, groups, parts[some])), len(parts))
 
 
 def backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, groups: int) -> None:
-    """dW = Σ columns(x)ᵀ dy"""
-    gather = Gather(xp, x, windows, groups)
-    total = None
-    for images, rows, columns in gather:
-        part = _work(dy[images, rows], gather.dtype)
-        part = part.reshape(-1, groups, dy.shape[-1] // groups).transpose(1, 0, 2)
-        product = xp.matmul(columns.transpose(0, 2, 1), part)
-        total = product if total is None else xp.add(total, product, out=total)
-    if total is None:
+    """dW = Σ columns(x)ᵀ dy; which chunks are summed first depends on the number of threads"""
+
+    def multiply(gather: Gather) -> Any:
+        total = 0
+        for images, rows, columns in gather:
+            part = _work(dy[images, rows], gather.dtype)
+            part = part.reshape(-1, groups, dy.shape[-1] // groups).transpose(1, 0, 2)
+            total += xp.matmul(columns.transpose(0, 2, 1), part)
+        return total
+
+    total = sum(gathered(xp, x, windows, groups, multiply))
+    if x.shape[0] == 0:
         dw.fill(0)
     else:
         dw[...] = total.transpose(1, 0, 2).reshape(dw.shape)
@@ -159,16 +226,15 @@ def backward_input(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, gr
     """dx: for stride 1 the convolution of dy with the mirrored kernel, else scattered columns"""
     if set(windows.strides) == {1}:
         d = len(windows.kernel)
-        mirrored = w.reshape(*windows.kernel, w.shape[-2], groups, -1)[(slice(None, None, -1),) * d]
-        turned = mirrored.transpose(*range(d), d + 2, d + 1, d)  # (*kernel, K/g, g, C/g)
+        flipped = w.reshape(*windows.kernel, w.shape[-2], groups, -1)[(slice(None, None, -1),) * d]
+        turned = flipped.transpose(*range(d), d + 2, d + 1, d)  # (*kernel, K/g, g, C/g)
         turned = turned.reshape(*windows.kernel, w.shape[-1] // groups, -1)
-        for _ in forward(xp, dy, turned, None, dx, _mirrored(windows), groups):
-            pass
+        forward(xp, dy, turned, None, dx, mirrored(windows), groups)
     else:
         _scatter(xp, dy, w, dx, windows, groups)
 
 
-def _mirrored(windows: Windows) -> Windows:
+def mirrored(windows: Windows) -> Windows:
     """The windows over dy that give dx, for stride 1."""
     extents = [d * (k - 1) for d, k in zip(windows.dilation, windows.kernel, strict=True)]
     before = tuple(e - b for e, b in zip(extents, windows.before, strict=True))
@@ -181,23 +247,28 @@ def _mirrored(windows: Windows) -> Windows:
 
 def _scatter(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: int) -> None:
     """dx = Σ over taps of the columns' gradient dy Wᵀ, each added where it was read"""
-    dtype = np.dtype("float32") if dy.dtype.itemsize == 2 else dy.dtype
+    dtype = work_dtype(dy)
     W = _work(_by_group(w, groups), dtype).transpose(0, 2, 1)
     channels = w.shape[-2]
     total = dx if dx.dtype == dtype else xp.empty(dx.shape, dtype)
     total.fill(0)
     by_group = total.reshape(*dx.shape[:-1], groups, channels)
     width = prod(windows.kernel) * dx.shape[-1] * dtype.itemsize
-    for images, rows in chunks(dx.shape[0], windows, width, CHUNK):
-        part = _work(dy[images, rows], dtype)
-        columns = xp.matmul(part.reshape(-1, groups, w.shape[-1] // groups).transpose(1, 0, 2), W)
-        shape = (groups, *part.shape[:-1], *windows.kernel, channels)
-        columns = columns.reshape(shape)
-        for tap in np.ndindex(*windows.kernel):
-            read, written = overlap(windows, tap, rows)
-            source = columns[(slice(None), slice(None), *written, *tap)]
-            target = by_group[(images, *read)]
-            target += xp.moveaxis(source, 0, -2)
+
+    def scatter(some: slice) -> None:  # chunks of one image may overlap: a thread has whole images
+        for images, rows in chunks(some.stop - some.start, windows, width, CHUNK):
+            images = slice(some.start + images.start, some.start + images.stop)
+            part = _work(dy[images, rows], dtype)
+            matrix = part.reshape(-1, groups, w.shape[-1] // groups).transpose(1, 0, 2)
+            columns = xp.matmul(matrix, W)
+            columns = columns.reshape(groups, *part.shape[:-1], *windows.kernel, channels)
+            for tap in np.ndindex(*windows.kernel):
+                read, written = overlap(windows, tap, rows)
+                source = columns[(slice(None), slice(None), *written, *tap)]
+                target = by_group[(images, *read)]
+                target += xp.moveaxis(source, 0, -2)
+
+    parallel(xp, scatter, dx.shape[0])
     if total is not dx:
         dx[...] = total
 

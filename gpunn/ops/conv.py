@@ -66,7 +66,7 @@ def _check_bias(name: str, b: Any, channels: int) -> None:
         )
 
 
-def _conv_rule(
+def conv_rule(
     x: Any, w: Any, b: Any = None, *, strides: tuple[int, ...], dilation: tuple[int, ...],
     padding: str, activation: str | None = None,
 ) -> Spec:  # fmt: skip
@@ -88,7 +88,7 @@ def _conv_rule(
     return Spec((x.shape[0], *sizes, filters), result_dtype(x, w))
 
 
-@op(shape=_conv_rule, promotes="common")
+@op(shape=conv_rule, promotes="common")
 def convolution(
     x: Array, w: Array, b: Array | None = None, *, strides: tuple[int, ...],
     dilation: tuple[int, ...], padding: str, activation: str | None = None,

@@ -1,4 +1,7 @@
-"""Kernels of convolution: x (N, *sizes, C), w (*kernel, C/g, K). CUDA twins: kernels/conv.cu."""
+"""Kernels of convolution: x (N, *sizes, C), w (*kernel, C/g, K).
+
+CUDA twins: kernels/conv.cu, on tensor cores kernels/conv_mma.cu (gpunn/ops/conv_tensor.py).
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.backend.cuda import contiguous, cuda_type, raw
+from gpunn.backend.cuda import cuda_type, raw
 from gpunn.backend.devices import empty
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.routes import Fastest
 from gpunn.ops import columns
 from gpunn.ops.activations import rectify
+from gpunn.ops.conv_product import product_of
+from gpunn.ops.conv_routes import Columns, Pointwise
+from gpunn.ops.conv_tensor import TensorConvolution
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.reduce import reduce_sum
 from gpunn.ops.windows import Windows, launch_geometry, windows
 
 _TILE = 64  # rows and columns of the result that a block computes
-_BLOCKS = 256  # that keep a GPU busy; fewer tiles than that are split along the inner dimension
-_LONGEST = 2**31 - 1  # rows, columns and inner dimension are 32-bit integers
 
 
-def _cases() -> list[tuple[Windows, int, int, int]]:
+def conv_cases() -> list[tuple[Windows, int, int, int]]:
     """(windows, C, K, groups) of one to three axes, with strides, dilation and padding"""
     return [
         (windows("conv", (7, 6), (3, 3), (1, 1), (1, 1), "same"), 4, 6, 1),
@@ -37,12 +42,10 @@ def _cases() -> list[tuple[Windows, int, int, int]]:
 # --- CUDA ---
 
 
-def _tiles(length: int) -> int:
-    return -(-length // _TILE)
-
-
 class _Convolution(raw):
     """One of the three products of conv.cu."""
+
+    name = "implicit"
 
     def __init__(self, mode: str):
         def types(a: Array, *_: Array, **__: Any) -> tuple[str, str]:
@@ -54,26 +57,18 @@ class _Convolution(raw):
     def _plan(
         self, a: Array, b: Array, *rest: Array, windows: Windows, groups: int, relu: bool = False
     ) -> Any:
+        product = product_of(self.mode, a, b, *rest, windows=windows, groups=groups)
+        if product is None:
+            return NotImplemented
         *bias, out = rest
-        given = [x for x in (a, b, *rest) if x is not None]
-        if any(x.size == 0 for x in given) or not contiguous(*given):
-            return NotImplemented
-        taps = int(np.prod(windows.kernel))
-        if self.mode == "BACKWARD_KERNEL":
-            splits = out.shape[0] if out.ndim > a.ndim else 1
-            channels, filters = a.shape[-1], b.shape[-1]
-            rows, columns = taps * channels // groups, filters // groups
-        else:
-            splits, channels, filters = 1, b.shape[-2] * groups, b.shape[-1]
-            rows, columns = out.size // out.shape[-1], out.shape[-1] // groups
-        if max(rows, a.size // a.shape[-1] * taps) > _LONGEST:
-            return NotImplemented
-        numbers = (a.shape[0], channels, filters, groups, splits, relu)
+        splits = out.shape[0] if self.mode == "BACKWARD_KERNEL" and out.ndim > a.ndim else 1
+        rows, columns, _ = product.grid(_TILE)
+        numbers = (a.shape[0], product.channels, product.filters, groups, splits, relu)
         arguments = (
             a, b, bias[0] if bias else None, out,
             *map(np.int32, numbers), *launch_geometry(windows),
         )  # fmt: skip
-        return (_tiles(rows), _tiles(columns), groups * splits), (128,), arguments, 0
+        return (rows, columns, groups * splits), (128,), arguments, 0
 
 
 class _SplitConvolution(_Convolution):
@@ -81,10 +76,8 @@ class _SplitConvolution(_Convolution):
 
     def __call__(self, kernel: Kernel, arrays: tuple, options: dict) -> Any:
         x, dy, dw = arrays
-        groups = options["groups"]
-        inner = dy.size // max(dy.shape[-1], 1)
-        blocks = _tiles(dw.size // max(dw.shape[-1], 1)) * _tiles(dw.shape[-1] // groups) * groups
-        splits = min(_BLOCKS // max(blocks, 1), inner // 256)
+        product = product_of(self.mode, x, dy, dw, **options)
+        splits = 1 if product is None else product.splits(_TILE)
         if splits < 2 or dw.dtype.itemsize == 2:
             return super().__call__(kernel, arrays, options)
         parts = empty((splits, *dw.shape), dw.dtype, dw)
@@ -94,11 +87,17 @@ class _SplitConvolution(_Convolution):
         return None
 
 
+def _routes(mode: str) -> Fastest:
+    """Without timing, the first one that applies is taken."""
+    implicit = _SplitConvolution if mode == "BACKWARD_KERNEL" else _Convolution
+    return Fastest(Pointwise(mode), TensorConvolution(mode), implicit(mode), Columns(mode))
+
+
 # --- kernels ---
 
 
 def _forward_examples(rng: np.random.Generator, dtype: str) -> Any:
-    for geometry, c, k, g in _cases():
+    for geometry, c, k, g in conv_cases():
         x = normal(rng, (2, *geometry.sizes, c), dtype)
         w = normal(rng, (*geometry.kernel, c // g, k), dtype)
         y = unwritten((2, *geometry.out, k), dtype)
@@ -106,26 +105,25 @@ def _forward_examples(rng: np.random.Generator, dtype: str) -> Any:
             yield (x, w, bias, y), {"windows": geometry, "groups": g, "relu": relu}
 
 
-@kernel(cuda=_Convolution("FORWARD"), examples=_forward_examples)
+@kernel(cuda=_routes("FORWARD"), examples=_forward_examples)
 def conv_forward(
     xp: Any, x: Array, w: Array, bias: Array | None, y: Array,
     windows: Windows, groups: int, relu: bool,
 ) -> None:  # fmt: skip
     """y = max(0, conv(x, w) + bias); bias and ReLU are optional"""
-    for part in columns.forward(xp, x, w, bias, y, windows, groups):
-        if relu:
-            rectify(xp, part, part)
+    finish = (lambda part: rectify(xp, part, part)) if relu else None
+    columns.forward(xp, x, w, bias, y, windows, groups, finish)
 
 
 def _input_examples(rng: np.random.Generator, dtype: str) -> Any:
-    for geometry, c, k, g in _cases():
+    for geometry, c, k, g in conv_cases():
         dy = normal(rng, (2, *geometry.out, k), dtype)
         w = normal(rng, (*geometry.kernel, c // g, k), dtype)
         dx = unwritten((2, *geometry.sizes, c), dtype)
         yield (dy, w, dx), {"windows": geometry, "groups": g}
 
 
-@kernel(cuda=_Convolution("BACKWARD_INPUT"), examples=_input_examples)
+@kernel(cuda=_routes("BACKWARD_INPUT"), examples=_input_examples)
 def conv_backward_input(
     xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: int
 ) -> None:
@@ -134,14 +132,14 @@ def conv_backward_input(
 
 
 def _kernel_examples(rng: np.random.Generator, dtype: str) -> Any:
-    for geometry, c, k, g in _cases():
+    for geometry, c, k, g in conv_cases():
         x = normal(rng, (2, *geometry.sizes, c), dtype)
         dy = normal(rng, (2, *geometry.out, k), dtype)
         dw = unwritten((*geometry.kernel, c // g, k), dtype)
         yield (x, dy, dw), {"windows": geometry, "groups": g}
 
 
-@kernel(cuda=_SplitConvolution("BACKWARD_KERNEL"), examples=_kernel_examples)
+@kernel(cuda=_routes("BACKWARD_KERNEL"), examples=_kernel_examples)
 def conv_backward_kernel(
     xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, groups: int
 ) -> None:

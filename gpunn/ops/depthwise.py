@@ -1,7 +1,7 @@
 """Depthwise and separable convolution: y[o, c·m + j] = Σ over taps t of x[o·s + t·d, c] w[t, c, j].
 
 x (N, *sizes, C), w (*kernel, C, m) with m filters a channel, y (N, *out, C·m). CUDA twins:
-kernels/depthwise.cu. On the CPU each tap is one product of a strided view, chunk by chunk.
+kernels/depthwise.cu. On the CPU `einsum` walks over strided views, chunk by chunk.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from gpunn.backend.cuda import blocks, contiguous, raw
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.threads import parallel, threads
 from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
-from gpunn.ops.columns import Gather, chunks, overlap
+from gpunn.ops.columns import Gather, chunks, mirrored, overlap
 from gpunn.ops.conv import channels_last, check_images, checked_options, conv, in_order
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import result_dtype
 from gpunn.ops.windows import Windows, launch_geometry, windowed_sizes, windows
 
-CHUNK = 1 << 18  # bytes of a chunk's result: it and two operands share the second-level cache
+CHUNK = 1 << 20  # bytes of a chunk's result
 
 # --- kernels ---
 
@@ -94,26 +95,63 @@ def _along_rows(xp: Any, w: Array, length: int) -> Array:
     return xp.repeat(w[..., None, :, :], length, axis=-3)
 
 
+def _contract(xp: Any, subscripts: str, a: Array, b: Array, out: Array) -> None:
+    """out = Σ a b: one pass over `out` for each term, where a product and a sum are two."""
+    if xp is np:
+        np.einsum(subscripts, a, b, out=out)
+    else:
+        out[...] = xp.einsum(subscripts, a, b)
+
+
+def _subscripts(d: int) -> tuple[str, str, str]:
+    """Those of windows (n, *out, *kernel, c), of w (*kernel, c) and of y (n, *out, c)."""
+    out, taps = "opq"[:d], "tuv"[:d]
+    return f"n{out}{taps}c", f"{taps}c", f"n{out}c"
+
+
+def _by_rows(xp: Any, view: Array, w: Array, y: Array) -> tuple[Array, ...]:
+    """Windows, w and y with rows and channels as one axis, on which einsum then loops.
+
+    Windows (n, *out, *kernel, c), next to each other in memory along the last axis of `out`.
+    """
+    d = w.ndim - 1
+    n, *out = view.shape[: d + 1]
+    strides = (*view.strides[:d], 0, *view.strides[d + 1 : -1], view.itemsize)  # c may be 1
+    shape = (n, *out[:-1], 1, *view.shape[d + 1 : -1], out[-1] * w.shape[-1])
+    rows = xp.lib.stride_tricks.as_strided(view, shape, strides)
+    wide = xp.repeat(w[..., None, :], out[-1], axis=-2).reshape(*w.shape[:-1], -1)
+    return rows, wide, y.reshape(n, *out[:-1], 1, -1)
+
+
+def _shared(xp: Any, x: Array, windows: Windows, work: Callable[[Gather], Any]) -> list[Any]:
+    """What `work` returns for each thread's share of the windows of x."""
+    bytes_ = x.shape[-1] * x.dtype.itemsize
+    parts = chunks(x.shape[0], windows, bytes_, CHUNK, threads(xp))
+    return parallel(xp, lambda some: work(Gather(xp, x, windows, 1, parts[some])), len(parts))
+
+
+def _filter(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -> None:
+    """y (n, *out, C, m) of x and w (*kernel, C, m)"""
+    in_, kernel, out = _subscripts(len(windows.kernel))
+    m, side_by_side = w.shape[-1], windows.strides[-1] == 1
+
+    def multiply(gather: Gather) -> None:
+        for images, rows, view in gather.views():
+            for j in range(m):
+                operands = view[..., 0, :], w[..., j], y[images, rows, ..., j]
+                if side_by_side and m == 1:
+                    operands = _by_rows(xp, *operands)
+                _contract(xp, f"{in_},{kernel}->{out}", *operands)
+
+    _shared(xp, x, windows, multiply)
+
+
 @_depthwise("depthwise_forward", _launch, lambda *a: (_x(*a), _w(*a), _y(*a)))
 def depthwise_forward(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -> None:
     """y[o, c·m + j] = Σ x[o·s + t·d, c] w[t, c, j]"""
     x32, w32 = _in_float32(x), _in_float32(w)
     total = y if y.dtype == x32.dtype else xp.empty(y.shape, x32.dtype)
-    gather, wide = Gather(xp, x32, windows, 1), _along_rows(xp, w32, windows.out[-1])
-    m, bytes_ = w.shape[-1], y.shape[-1] * total.dtype.itemsize
-    for images, rows in chunks(x.shape[0], windows, bytes_, CHUNK):
-        part = total[images, rows]
-        part = part.reshape(*part.shape[:-1], -1, m)
-        view = gather.view(images, rows)
-        product = None
-        for tap in np.ndindex(*windows.kernel):
-            pixels = view[(slice(None),) * (len(tap) + 1) + tap][..., 0, :, None]
-            if product is None:
-                xp.multiply(pixels, wide[tap], out=part)
-                product = xp.empty(part.shape, part.dtype)
-            else:
-                xp.multiply(pixels, wide[tap], out=product)
-                part += product
+    _filter(xp, x32, w32, total.reshape(*y.shape[:-1], *w.shape[-2:]), windows)
     if total is not y:
         y[...] = total
 
@@ -122,38 +160,60 @@ def depthwise_forward(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -
 def depthwise_backward_input(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows) -> None:
     """dx[i, c] = Σ dy[o, c·m + j] w[t, c, j] over the windows o and taps t that read i"""
     dy32, w32 = _in_float32(dy), _in_float32(w)
+    dy32 = dy32.reshape(*dy.shape[:-1], *w.shape[-2:])
     total = dx if dx.dtype == dy32.dtype else xp.empty(dx.shape, dy32.dtype)
-    total.fill(0)
-    wide = _along_rows(xp, w32, windows.out[-1])
-    m, bytes_ = w.shape[-1], dy.shape[-1] * total.dtype.itemsize
-    for images, rows in chunks(dy.shape[0], windows, bytes_, CHUNK):
-        part = dy32[images, rows]
-        part = part.reshape(*part.shape[:-1], -1, m)
-        for tap in np.ndindex(*windows.kernel):
-            read, written = overlap(windows, tap, rows)
-            product = part[(slice(None), *written)] * wide[tap][written[-1]]
-            target = total[(images, *read)]
-            target += product[..., 0] if m == 1 else product.sum(axis=-1)
+    if set(windows.strides) == {1}:  # a convolution of dy with the mirrored kernel
+        turned = w32[(slice(None, None, -1),) * len(windows.kernel)]
+        for j in range(w.shape[-1]):
+            part = total if j == 0 else xp.empty_like(total)
+            channel = xp.ascontiguousarray(dy32[..., j])
+            _filter(xp, channel, turned[..., j : j + 1], part[..., None], mirrored(windows))
+            if j > 0:
+                total += part
+    else:
+        _scatter(xp, dy32, w32, total, windows)
     if total is not dx:
         dx[...] = total
+
+
+def _scatter(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows) -> None:
+    """dx[i] = Σ dy[o] w[t], each product added where the tap read"""
+    dx.fill(0)
+    m, filters = w.shape[-1], _along_rows(xp, w, windows.out[-1])
+    bytes_ = dy.shape[-2] * m * dx.dtype.itemsize
+
+    def scatter(some: slice) -> None:  # chunks of one image may overlap: a thread has whole images
+        mine, target = dy[some], dx[some]
+        for images, rows in chunks(len(mine), windows, bytes_, CHUNK):
+            part = mine[images, rows]
+            for tap in np.ndindex(*windows.kernel):
+                read, written = overlap(windows, tap, rows)
+                product = part[(slice(None), *written)] * filters[tap][written[-1]]
+                place = target[(images, *read)]
+                place += product[..., 0] if m == 1 else product.sum(axis=-1)
+
+    parallel(xp, scatter, len(dy))
 
 
 @_depthwise("depthwise_backward_kernel", _launch_kernel, lambda *a: (_x(*a), _y(*a), _w(*a)))
 def depthwise_backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: Windows) -> None:
     """dw[t, c, j] = Σ x[o·s + t·d, c] dy[o, c·m + j] over all windows o"""
     x32, dy32 = _in_float32(x), _in_float32(dy)
-    total = xp.zeros(dw.shape, x32.dtype)
-    gather = Gather(xp, x32, windows, 1)
-    m, bytes_ = dw.shape[-1], dy.shape[-1] * total.dtype.itemsize
-    for images, rows in chunks(x.shape[0], windows, bytes_, CHUNK):
-        part = dy32[images, rows]
-        part = part.reshape(*part.shape[:-1], -1, m)
-        view = gather.view(images, rows)
-        for tap in np.ndindex(*windows.kernel):
-            pixels = view[(slice(None),) * (len(tap) + 1) + tap][..., 0, :, None]
-            product = (pixels * part).reshape(-1, dw.shape[-2] * m)
-            total[tap] += (xp.ones(len(product), product.dtype) @ product).reshape(-1, m)
-    dw[...] = total
+    dy32 = dy32.reshape(*dy.shape[:-1], *dw.shape[-2:])
+    in_, kernel, out = _subscripts(len(windows.kernel))
+
+    def multiply(gather: Gather) -> Any:
+        total = xp.zeros((dw.shape[-1], *windows.kernel, x.shape[-1]), x32.dtype)
+        part = xp.empty(total.shape[1:], x32.dtype)
+        for images, rows, view in gather.views():
+            for j, sums in enumerate(total):
+                _contract(
+                    xp, f"{in_},{out}->{kernel}", view[..., 0, :], dy32[images, rows, ..., j], part
+                )
+                sums += part
+        return total
+
+    dw[...] = xp.moveaxis(sum(_shared(xp, x32, windows, multiply)), 0, -1)
 
 
 # --- ops ---

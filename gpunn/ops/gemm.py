@@ -13,6 +13,7 @@ from gpunn.backend.cuda import elementwise
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.threads import parallel
 from gpunn.backend.transfer import copy_into, packed
 from gpunn.errors import ShapeError
 from gpunn.ops import pointwise
@@ -20,6 +21,8 @@ from gpunn.ops.activations import rectify
 from gpunn.ops.examples import broadcasting, normal, unwritten
 from gpunn.ops.reduce import reduce_sum, sum_to
 from gpunn.ops.rules import broadcast_shapes, result_dtype, shape_of
+
+_WORTH_SHARING = 1 << 22  # products: fewer are done before another thread has woken
 
 # --- kernels ---
 
@@ -53,10 +56,29 @@ def gemm(
     """out = max(0, a b + bias) over the last two axes; bias and ReLU are optional"""
     left = a.swapaxes(-1, -2) if transpose_a else a
     right = b.swapaxes(-1, -2) if transpose_b else b
-    if out.dtype.itemsize == 2:  # NumPy multiplies halves in a slow loop, and sums in half
-        out[...] = xp.matmul(left.astype(np.float32), right.astype(np.float32))
+    if out.size * left.shape[-1] < _WORTH_SHARING:
+        _multiply(xp, left, right, bias, out, relu)
+    elif out.ndim > 2 or out.shape[0] >= out.shape[1]:
+        shared = right.ndim == 2  # by all matrices of a batch, or all rows of one matrix
+
+        def rows(part: slice) -> None:
+            _multiply(xp, left[part], right if shared else right[part], bias, out[part], relu)
+
+        parallel(xp, rows, len(out))
     else:
-        xp.matmul(left, right, out=out)
+
+        def columns(part: slice) -> None:
+            some = None if bias is None else bias[part]
+            _multiply(xp, left, right[:, part], some, out[:, part], relu)
+
+        parallel(xp, columns, out.shape[1])
+
+
+def _multiply(xp: Any, a: Array, b: Array, bias: Array | None, out: Array, relu: bool) -> None:
+    if out.dtype.itemsize == 2:  # NumPy multiplies halves in a slow loop, and sums in half
+        out[...] = xp.matmul(a.astype(np.float32), b.astype(np.float32))
+    else:
+        xp.matmul(a, b, out=out)
     if bias is not None:
         out += bias
     if relu:

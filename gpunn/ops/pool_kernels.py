@@ -16,6 +16,7 @@ import numpy as np
 from gpunn.backend.cuda import THREADS, blocks, contiguous, raw
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.threads import parallel
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.pool_windows import Axes, Axis, are_disjoint, cover, elements_of, views_of
 
@@ -106,17 +107,22 @@ def _average_backward_examples(rng: np.random.Generator, dtype: str) -> Any:
 
 
 def _by_images(reference: Callable[..., None]) -> Callable[..., None]:
-    """The reference for some images after the other, as many as stay in the CPU's cache."""
+    """The reference for some images after the other, as many as stay in a core's cache."""
 
     @wraps(reference)
     def some_by_some(xp: Any, *arrays: Array, axes: Axes) -> None:
         n = len(arrays[0])
-        step = CHUNK * n // max(1, *(a.nbytes for a in arrays))
+        step = max(1, CHUNK * n // max(1, *(a.nbytes for a in arrays)))
         if xp is not np or step >= n:
             reference(xp, *arrays, axes)
             return
-        for i in range(0, n, max(1, step)):
-            reference(xp, *(a[i : i + max(1, step)] for a in arrays), axes)
+
+        def pool(part: slice) -> None:
+            for i in range(part.start, part.stop, step):
+                images = slice(i, min(i + step, part.stop))
+                reference(xp, *(a[images] for a in arrays), axes)
+
+        parallel(xp, pool, n)
 
     return some_by_some
 

@@ -94,17 +94,16 @@ def _packed(x: Array, shape: tuple[int, ...]) -> Array:
     return x.reshape(shape)
 
 
-def _volumes(x: Array, pools: Pools) -> tuple[Axes, tuple[int, ...], tuple[int, ...]]:
+def volumes(shape: tuple[int, ...], pools: Pools) -> tuple[Axes, tuple[int, ...], tuple[int, ...]]:
     """The windows of the three axes, the shapes of x and y with all three."""
-    sizes = x.shape[1:-1]
-    axes: Any = (_WHOLE,) * (3 - len(sizes)) + pools.axes(sizes)
-    n, channels = x.shape[0], x.shape[-1]
+    n, *sizes, channels = shape
+    axes: Any = (_WHOLE,) * (3 - len(sizes)) + pools.axes(tuple(sizes))
     return axes, (n, *(a.n for a in axes), channels), (n, *(a.out for a in axes), channels)
 
 
 @op(shape=_rule, promotes="float")
 def _max_pool(x: Array, pools: Pools) -> Any:
-    axes, shape, pooled = _volumes(x, pools)
+    axes, shape, pooled = volumes(x.shape, pools)
     y = empty(pooled, x.dtype, x)
     index = empty(pooled, kernels.index_dtype(axes), x)
     kernels.max_pool_forward(_packed(x, shape), y, index, axes=axes)
@@ -119,7 +118,7 @@ def _max_pool(x: Array, pools: Pools) -> Any:
 
 @op(shape=_rule, promotes="float")
 def _average_pool(x: Array, pools: Pools) -> Any:
-    axes, shape, pooled = _volumes(x, pools)
+    axes, shape, pooled = volumes(x.shape, pools)
     y = empty(pooled, x.dtype, x)
     kernels.average_pool_forward(_packed(x, shape), y, axes=axes)
 

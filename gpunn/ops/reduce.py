@@ -16,6 +16,7 @@ from gpunn.backend.cuda import contiguous, cuda_type, raw
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import FLOATS, Kernel, kernel
 from gpunn.backend.protocol import Array
+from gpunn.backend.threads import parallel
 from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
 from gpunn.ops.examples import normal, unwritten
@@ -75,14 +76,35 @@ def _reduction(name: str, doc: str, reference: Callable, functor: str | None) ->
     return kernel(cuda=cuda, examples=_examples, dtypes=_DTYPES)(reference)
 
 
+_ROWS = 4096  # summed one after the other; the sums of so many are summed then
+
+
 @lru_cache(maxsize=64)
 def _ones(n: int, dtype: np.dtype) -> np.ndarray:
     return np.ones(n, dtype)
 
 
+def _sum_rows(x: Array, out: Array) -> None:
+    """out = the sum of the rows of x; for that a GEMV of BLAS is faster than np.sum"""
+    n = len(x)
+    if n <= _ROWS:
+        np.dot(_ones(n, x.dtype), x, out=out)
+        return
+    sums = np.empty((-(-n // _ROWS), x.shape[1]), x.dtype)
+
+    def sum_blocks(part: slice) -> None:
+        for i in range(part.start, part.stop):
+            block = x[i * _ROWS : (i + 1) * _ROWS]
+            np.dot(_ones(len(block), x.dtype), block, out=sums[i])
+
+    parallel(np, sum_blocks, len(sums))
+    np.add.reduce(sums, axis=0, out=out)
+
+
 def _sum(xp: Any, x: Array, out: Array, axes: Axes) -> None:
-    if xp is np and axes == (0,) and x.ndim == 2 and x.dtype.kind == "f" and x.dtype.itemsize > 2:
-        np.dot(_ones(len(x), x.dtype), x, out=out)  # a GEMV of BLAS is faster than np.sum
+    leading = axes == tuple(range(len(axes))) and len(axes) < x.ndim and x.flags.c_contiguous
+    if xp is np and leading and x.dtype.char in "fd" and x.size:
+        _sum_rows(x.reshape(-1, out.size), out.reshape(-1))
     elif xp is np:
         np.add.reduce(x, axis=axes, out=out)  # np.sum without its Python wrapper
     else:

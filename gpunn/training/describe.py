@@ -10,6 +10,7 @@ from typing import Any
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
 from gpunn.backend.recorder import Call, Program, is_array
+from gpunn.backend.threads import leading
 from gpunn.training.recording import Recordings, quiet
 
 _RUNS = 9  # of each kernel, of which the median time is shown
@@ -72,7 +73,7 @@ def _times(program: Program) -> list[float]:
     fixed = _distinct(program.fixed)
     before = [array.copy() for array in fixed]
     try:
-        with quiet():
+        with quiet(), leading():
             return [
                 statistics.median(_run(call, backend) for _ in range(_RUNS))
                 for call in program.calls

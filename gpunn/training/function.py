@@ -14,6 +14,7 @@ from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.backend.recorder import is_array
 from gpunn.backend.thread import local
+from gpunn.backend.threads import leading
 from gpunn.training.data import map_structure, signature, to_tensors
 from gpunn.training.recording import Recordings, quiet
 
@@ -60,7 +61,7 @@ class function:  # noqa: N801  (a decorator)
         arrays: list[Any] = []
         form = map_structure(functools.partial(_take_array, arrays), (args, kwargs))
         key = _key(form), signature(tuple(arrays))
-        with quiet():
+        with quiet(), leading():
             with self._lock:
                 recorded = self.recordings.find(key)
             result = recorded(functools.partial(self._run, form), tuple(arrays))

@@ -10,6 +10,7 @@ from gpunn.autodiff.tape import Tape, no_grad
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
+from gpunn.backend.threads import leading
 from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
 from gpunn.training.data import leaves, signature, to_tensors
@@ -83,7 +84,7 @@ class Step:
                 self.model.loss(to_tensors(y), y_pred, to_tensors(sample_weight))
 
     def _run(self, name: str, function: Any, batch: tuple, owned: bool = False) -> Any:
-        with quiet():
+        with quiet(), leading():
             recordings = self.recordings.get(name)
             if recordings is None:
                 return function(*to_tensors(batch))

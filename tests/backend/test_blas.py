@@ -56,4 +56,4 @@ def test_a_library_that_cannot_be_loaded_is_left_out(monkeypatch, tmp_path):
     broken.parent.mkdir()
     broken.write_bytes(b"no library")
     monkeypatch.setattr(blas.np, "__file__", str(tmp_path / "numpy" / "__init__.py"))
-    assert len(blas._libraries()) == 1
+    assert len(blas._libraries.__wrapped__()) == 1  # without what the cache holds

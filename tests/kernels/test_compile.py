@@ -13,6 +13,7 @@ import pytest
 
 from gpunn import check
 from gpunn.backend.cuda import elementwise, raw, read_source
+from gpunn.backend.routes import routes_of
 from tests.simulated_gpu import compile_check
 from tests.simulated_gpu.compile_check import ARCHITECTURES
 
@@ -55,15 +56,20 @@ def program(header: str, dtype: str) -> str:
     return "\n".join(parts)
 
 
+def raw_kernels() -> list[tuple]:
+    """(kernel, raw): what each kernel, or each of its routes, launches"""
+    pairs = [(k, cuda) for k in KERNELS.values() for cuda in (k.cuda, *routes_of(k))]
+    return [(kernel, cuda) for kernel, cuda in pairs if isinstance(cuda, raw)]
+
+
 def raw_groups() -> dict[str, list[str]]:
     """{file: template instances}, of the examples that are not left to the reference."""
     groups: dict[str, set] = defaultdict(set)
-    for kernel in KERNELS.values():
-        if isinstance(kernel.cuda, raw):
-            for dtype in kernel.dtypes:
-                for arrays, options in examples(kernel, dtype):
-                    if kernel.cuda.launch(*arrays, **options) is not NotImplemented:
-                        groups[kernel.cuda.file].add(kernel.cuda.expression(arrays, options))
+    for kernel, cuda in raw_kernels():
+        for dtype in kernel.dtypes:
+            for arrays, options in examples(kernel, dtype):
+                if cuda.launch(*arrays, **options) is not NotImplemented:
+                    groups[cuda.file].add(cuda.expression(arrays, options))
     return {file: sorted(instances) for file, instances in groups.items()}
 
 
@@ -88,7 +94,7 @@ def test_raw_kernels_compile(file, architecture):
 def test_every_cuda_file_is_used_by_a_kernel():
     from gpunn.backend.cuda import source_folder
 
-    used = {k.cuda.file for k in KERNELS.values() if isinstance(k.cuda, raw)}
+    used = {cuda.file for _, cuda in raw_kernels()}
     assert used == {path.name for path in source_folder().glob("*.cu")}
 
 

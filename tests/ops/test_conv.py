@@ -12,6 +12,7 @@ import pytest
 
 from gpunn import GradientTape, ops
 from gpunn.autodiff.tensor import Tensor
+from gpunn.backend import blas
 from gpunn.ops import columns
 from gpunn.ops import depthwise as depthwise_ops
 from tests.ops.cases_conv import taps_of
@@ -221,21 +222,24 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
-def test_rows_and_images_in_parts(monkeypatch, name, dtype):
-    """One row at a time, a few rows, a few images: as all at once."""
+@pytest.mark.parametrize("threads", [1, 3])
+def test_rows_and_images_in_parts(monkeypatch, name, dtype, threads):
+    """One row at a time, a few rows, a few images, on one thread or more: as all at once."""
     function, shape = FUNCTIONS[name]
     x, w = normal(5, 8, 7, 3).astype(dtype), normal(*shape).astype(dtype)
     whole = with_gradients(function, x, w)
     seen = set()
 
-    def chunks(n, windows, size, limit, original=columns.chunks):
-        found = list(original(n, windows, size, limit))
+    def chunks(n, windows, size, limit, threads=1, original=columns.chunks):
+        found = original(n, windows, size, limit, threads)
         seen.add((found[0][0].stop, len(found)))
         rows = [(i, r) for images, part in found for i in range(images.start, images.stop)
                 for r in range(part.start, part.stop)]  # fmt: skip
         assert rows == list(product(range(n), range(windows.out[0])))
         return found
 
+    monkeypatch.setattr(blas, "threads", lambda: threads)
+    monkeypatch.setattr(columns, "WORTH_A_THREAD", 1)
     for module in (columns, depthwise_ops):
         monkeypatch.setattr(module, "chunks", chunks)
     for limit in (1, 1500, 6000, 20000, 60000):

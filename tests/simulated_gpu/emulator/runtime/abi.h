@@ -48,6 +48,12 @@ const char *emu_warp_exchange(unsigned mask, const void *data, size_t bytes, boo
                               EmuSite site);
 unsigned emu_active_mask();
 void emu_atomic_access(void *address, size_t bytes, const void *program_counter);
+void emu_watched_read(const void *address, size_t bytes, const void *program_counter);
+// cp.async: the copy is done by the wait for its group, not before.
+void emu_copy_async(void *shared, const void *global, size_t bytes, size_t source_bytes,
+                    const void *program_counter);
+void emu_copy_commit();
+void emu_copy_wait(int newest);  // for all groups but this many, the newest
 void emu_trap(const char *what, EmuSite site);
 int emu_launch(void (*kernel)(void *), void *context, const void *kernel_address,
                const EmuLaunch *launch);

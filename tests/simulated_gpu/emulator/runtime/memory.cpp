@@ -69,6 +69,9 @@ static void touch(Region &region, size_t index, bool writes, bool is_atomic, Pro
   Cell &cell = region.cells[index];
   const Mark now = mark_now();
   const char *doing = is_atomic ? "atomic" : writes ? "write" : "read";
+  if (cell.written == pending)
+    fail_at(at, "%s of %s+%zu bytes, which a cp.async of thread %d may still be filling: wait first",
+            doing, region.name.c_str(), index * region.granularity, cell.write.thread);
   bool both_atomic = is_atomic && cell.written == atomic;
   if (cell.written != none && !both_atomic && unordered(cell.write, now, region))
     fail_race(at, region, index, doing, cell.written == atomic ? "atomic" : "write", cell.write);
@@ -171,6 +174,11 @@ void emu_atomic_access(void *address, size_t bytes, ProgramCounter at) {
   access((char *)address, bytes, true, true, true, at);
 }
 
+// Called for reads that the shim does on behalf of the kernel.
+void emu_watched_read(const void *address, size_t bytes, ProgramCounter at) {
+  access((char *)address, bytes, false, false, true, at);
+}
+
 // The arrays a launch may touch. `granularity`: bytes of one element.
 void emu_add_array(void *address, size_t bytes, size_t granularity, const char *name,
                    int read_only) {
@@ -187,6 +195,36 @@ void emu_clear() {
   arrays.clear();
   clear_errors();
 }
+}
+
+// ---- asynchronous copies ------------------------------------------------------------------
+// Between issue and wait the bytes may arrive at any moment: the place counts as written from the
+// issue on (a race with whoever still reads it), and as unreadable until they are waited for.
+const int POISON = 0xFF;  // NaN as float, -1 as int
+
+static void set_kind(const Copy &copy, WriteKind kind) {
+  Region *region = region_of(copy.to);
+  const size_t first = (copy.to - region->begin) / region->granularity;
+  for (size_t i = 0; i < copy.bytes / region->granularity; i++)
+    region->cells[first + i].written = kind;
+}
+
+void expect_copy(const Copy &copy) {
+  const Region *region = region_of(copy.to);
+  if (!region || !region->is_shared)
+    fail_at(copy.issued_at, "cp.async copies to shared memory only");
+  access(copy.to, copy.bytes, true, false, true, copy.issued_at);
+  if (copy.source_bytes)
+    access((char *)copy.from, copy.source_bytes, false, false, true, copy.issued_at);
+  memset(copy.to, POISON, copy.bytes);
+  if (checking) set_kind(copy, pending);
+}
+
+void land_copy(const Copy &copy) {
+  if (checking) set_kind(copy, plain);
+  access(copy.to, copy.bytes, true, false, true, copy.issued_at);
+  memset(copy.to, 0, copy.bytes);
+  memcpy(copy.to, copy.from, copy.source_bytes);
 }
 
 // ---- static and dynamic shared memory -----------------------------------------------------
@@ -225,8 +263,6 @@ void start_checks(bool check) {
   if (checking)
     for (Region &region : arrays) region.forget();
 }
-
-const int POISON = 0xFF;  // NaN as float, -1 as int
 
 static void first_visit(Block &block) {
   if (static_shared.begin) memset(static_shared.begin, POISON, static_shared_bytes());

@@ -22,6 +22,15 @@ bool on_stack(const Context *context, const char *address);
 // ---- what a thread waits for --------------------------------------------------------------
 enum class State { running, waiting, done };
 
+// A cp.async that was issued and not waited for.
+struct Copy {
+  char *to;
+  const char *from;
+  size_t bytes, source_bytes;  // what lies between is filled with zeros
+  ProgramCounter issued_at;
+  uint64_t group;
+};
+
 struct Fiber : EmuThread {
   Context *context = nullptr;
   State state = State::running;
@@ -31,6 +40,8 @@ struct Fiber : EmuThread {
   const char *reason = "";
   bool at_grid_sync = false;
   bool yielding = false;
+  std::vector<Copy> copies;   // in the order of issue
+  uint64_t copy_group = 0;    // that the next copy joins
 };
 
 // Lanes of one warp that meet in a *_sync call. Two tables, so that a fast lane may already
@@ -49,7 +60,7 @@ struct Warp {
 };
 
 // ---- what the memory checks remember of one element -----------------------------------------
-enum WriteKind : uint8_t { none, plain, atomic };
+enum WriteKind : uint8_t { none, plain, atomic, pending };  // pending: a copy is on its way
 enum Readers : uint8_t { nobody, one, many };
 
 struct Mark {          // who, and when
@@ -106,6 +117,8 @@ void abort_launch();
 void find_module(const void *kernel_address);  // its code, tables and static shared memory
 void start_checks(bool check);
 size_t static_shared_bytes();
+void expect_copy(const Copy &copy);  // from now on nobody may touch where it goes
+void land_copy(const Copy &copy);
 void enter_block(Block &block, bool first_time);
 void leave_block(Block &block);
 uint64_t next_epoch();  // never the same twice, always increasing

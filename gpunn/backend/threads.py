@@ -1,0 +1,161 @@
+"""Parts of one kernel on several cores: of its own accord NumPy shares only matrix products.
+
+As many threads work as NumPy's BLAS would take, so ``OMP_NUM_THREADS`` and its like hold for both;
+inside a part BLAS keeps to the part's own thread. Parts write to places of their own, so values do
+not depend on how they are shared out, unless a kernel says so.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import wraps
+from itertools import pairwise
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from gpunn.backend import blas
+from gpunn.backend.protocol import Array
+from gpunn.backend.thread import local
+
+ENOUGH = 1 << 18  # elements of an array: below this waking a thread costs more than it saves
+
+_Work = Callable[[slice], Any]
+
+
+class _Team:
+    """Threads that wait for parts, one team a process."""
+
+    def __init__(self) -> None:
+        self.parts: SimpleQueue = SimpleQueue()
+        self.size = 0
+        self.busy = threading.Lock()
+
+    def hire(self, size: int) -> None:
+        """See to it that there are so many."""
+        while self.size < size:
+            self.size += 1
+            threading.Thread(target=self._serve, name="gpunn", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            part = self.parts.get()
+            part.run()
+            del part  # it may hold large arrays
+
+    def share(self, work: _Work, slices: list[slice]) -> list[Any]:
+        """What `work` returns for each slice, the first computed on this thread."""
+        self.hire(len(slices) - 1)
+        others = [_Part(work, s) for s in slices[1:]]
+        for part in others:
+            self.parts.put(part)
+        try:
+            first = work(slices[0])
+        finally:  # nobody may write into the arrays after the return
+            for part in others:
+                part.done.acquire()
+        return [first, *(part.result() for part in others)]
+
+
+class _Part:
+    """A slice of the work for another thread, which takes it up with NumPy's error state of now."""
+
+    def __init__(self, work: _Work, part: slice):
+        self.work, self.part, self.context = work, part, copy_context()
+        self.done = threading.Lock()
+        self.done.acquire()
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.value = self.context.run(self.work, self.part)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.done.release()
+
+    def result(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+_team = _Team()
+
+
+def _forget_threads() -> None:
+    """A forked process has none of its parent's threads."""
+    global _team
+    _team = _Team()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+class leading:  # noqa: N801
+    """A step that shares its work here: BLAS keeps to this thread meanwhile.
+
+    OpenBLAS' own threads wait for more work by spinning, and so would take the cores from ours.
+
+    >>> with leading():
+    ...     run_a_step()
+    """
+
+    def __enter__(self) -> None:
+        self.found = blas.threads()
+        if self.found > 1:
+            local.threads = self.found
+            blas.set_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        if self.found > 1:
+            local.threads = 0
+            blas.set_threads(self.found)
+
+
+def threads(xp: Any) -> int:
+    """How many parts `parallel` makes of work that is long enough."""
+    return (local.threads or blas.threads()) if xp is np else 1
+
+
+def parallel(xp: Any, work: _Work, n: int) -> list[Any]:
+    """work(part) for slices that together are range(n), at the same time where cores are free."""
+    count = min(threads(xp), n)
+    team = _team
+    if count < 2 or not team.busy.acquire(blocking=False):  # busy: or this is a part itself
+        return [work(slice(0, n))]
+    cuts = [n * i // count for i in range(count + 1)]
+    slices = [slice(a, b) for a, b in pairwise(cuts)]
+    try:
+        if local.threads:
+            return team.share(work, slices)
+        with leading():
+            return team.share(work, slices)
+    finally:
+        team.busy.release()
+
+
+def row_by_row(reference: Callable[..., None]) -> Callable[..., None]:
+    """An elementwise reference that shares the rows of large arrays among threads."""
+
+    @wraps(reference)
+    def shared(xp: Any, *arrays: Array, **options: Any) -> None:
+        first = arrays[0]
+        if first.size < ENOUGH or any(a.ndim > first.ndim for a in arrays):
+            reference(xp, *arrays, **options)
+            return
+        rows = first.shape[0]
+
+        def work(part: slice) -> None:
+            cut = [a[part] if a.ndim == first.ndim and len(a) == rows else a for a in arrays]
+            reference(xp, *cut, **options)
+
+        parallel(xp, work, rows)
+
+    return shared
