@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from benchmarks.first_step import first_step
 from benchmarks.long_run import long_run
 from benchmarks.overhead import overhead
 from benchmarks.runner import environment, race
+from benchmarks.sides import PRECISIONS
 from benchmarks.workloads import WORKLOADS, Workload
 
 OTHERS = ("overhead", "first_step", "long_run", "import", "size")
@@ -38,8 +40,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=min(8, usable_cores()), help="for every framework"
     )
-    parser.add_argument("--rounds", type=int, help="turns of each side (default: 15)")
+    parser.add_argument(
+        "--rounds", type=int, help="turns of each side (default: 15, fewer for large networks)"
+    )
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="of products; not fp32: GPU only"
+    )
     parser.add_argument("--json", type=Path, help="default: benchmarks/results/<hardware>-<date>")
     options = parser.parse_args(arguments)
     for name in options.names:
@@ -47,20 +54,28 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             parser.error(f"unknown benchmark '{name}'; there are {', '.join(NAMES)}")
     if options.threads < 1:
         parser.error(f"--threads must be at least 1, received {options.threads}")
-    options.rounds = options.rounds or (2 if options.quick else 15)
-    if options.rounds < 2:
+    if options.rounds is None and options.quick:
+        options.rounds = 2
+    if options.rounds is not None and options.rounds < 2:
         parser.error(f"--rounds must be at least 2, received {options.rounds}")
-    options.names = options.names or list(NAMES)
+    if options.precision == "fp32":
+        options.names = options.names or list(NAMES)
+        return options
+    if options.device != "gpu":
+        parser.error(f"--precision {options.precision} needs --device gpu")
+    options.names = options.names or list(WORKLOADS)
+    for name in set(options.names) & set(OTHERS):
+        parser.error(f"'{name}' has no --precision; races have")
     return options
 
 
 def run(options: argparse.Namespace, console: Console, tell: Callable[[str], None]) -> Any:
     """All chosen benchmarks, each with its table; the result for the JSON."""
-    result = report.header(options.threads, options.device, options.quick)
+    result = report.header(options.threads, options.device, options.quick, options.precision)
     result["workloads"] = {}
     for name in options.names:
         if name in WORKLOADS:
-            found = race(chosen(name, options), options.device, options.rounds, tell)
+            found = race(chosen(name, options), options.device, tell)
             result["workloads"][name] = found
             report.race_table(name, found, console)
         else:
@@ -74,7 +89,8 @@ def measure(name: str, options: argparse.Namespace, tell: Callable[[str], None])
     device, quick = options.device, options.quick
     turns = 1 if quick else TURNS.get(name, 0)
     if name == "overhead":
-        return overhead(chosen("mlp_small", options), device, options.rounds, tell)
+        workload = chosen("mlp_small", options)
+        return overhead(workload, device, workload.rounds, tell)
     if name == "first_step":
         return first_step(chosen("mlp", options), device, turns, tell)
     if name == "long_run":
@@ -83,14 +99,17 @@ def measure(name: str, options: argparse.Namespace, tell: Callable[[str], None])
 
 
 def chosen(name: str, options: argparse.Namespace) -> Workload:
-    """The workload, short in a quick run."""
-    return WORKLOADS[name].quick() if options.quick else WORKLOADS[name]
+    """The workload as the command line wants it: short in a quick run."""
+    workload = WORKLOADS[name].quick() if options.quick else WORKLOADS[name]
+    rounds = options.rounds or workload.rounds
+    return replace(workload, rounds=rounds, precision=options.precision)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run; 1 if the frameworks' losses disagree, or gpunn itself could not run."""
     options = parse(arguments)
-    os.environ.update(environment(options.threads, options.device))  # the sides inherit it
+    settings = environment(options.threads, options.device, options.precision)
+    os.environ.update(settings)  # the sides inherit it
     console = Console()
     with console.status("benchmarks") as status:
         result = run(options, console, lambda message: status.update(message))

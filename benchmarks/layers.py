@@ -7,6 +7,7 @@ layer knows the shape of its output (without the batch) and makes its weights, i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,12 @@ def per_channel(rng: np.random.Generator, sizes: Shape, channels: int) -> np.nda
     return np.concatenate([glorot(rng, (*sizes, 1, 1)) for _ in range(channels)], axis=-2)
 
 
+def same_padding(length: int, size: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after, as Keras and JAX have it: of an odd number, more after."""
+    total = max((-(-length // stride) - 1) * stride + size - length, 0)
+    return total // 2, total - total // 2
+
+
 @dataclass(frozen=True)
 class Dense:
     """x W + b, then ReLU or nothing."""
@@ -42,35 +49,39 @@ class Dense:
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution over all axes but the channels, with stride 1 and a bias."""
+    """A convolution over all axes but the channels. A stride is for padding "same" only."""
 
     filters: int
     size: int
     relu: bool = False
     padding: str = "same"
+    stride: int = 1
+    bias: bool = True
 
     def output(self, shape: Shape) -> Shape:
         lost = self.size - 1 if self.padding == "valid" else 0
-        return (*(n - lost for n in shape[:-1]), self.filters)
+        return (*(-(-(n - lost) // self.stride) for n in shape[:-1]), self.filters)
 
     def weights(self, rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
         sizes = (self.size,) * (len(shape) - 1)
         kernel = glorot(rng, (*sizes, shape[-1], self.filters))
-        return [kernel, np.zeros(self.filters, "float32")]
+        return [kernel, np.zeros(self.filters, "float32")][: 1 + self.bias]
 
 
 @dataclass(frozen=True)
 class Depthwise:
-    """A filter of its own for each channel, a bias; images, padding "same"."""
+    """A filter of its own for each channel; images, padding "same"."""
 
     size: int
+    stride: int = 1
+    bias: bool = True
 
     def output(self, shape: Shape) -> Shape:
-        return shape
+        return (*(-(-n // self.stride) for n in shape[:-1]), shape[-1])
 
     def weights(self, rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
         kernel = per_channel(rng, (self.size, self.size), shape[-1])
-        return [kernel, np.zeros(shape[-1], "float32")]
+        return [kernel, np.zeros(shape[-1], "float32")][: 1 + self.bias]
 
 
 @dataclass(frozen=True)
@@ -113,4 +124,59 @@ class Flatten:
         return []
 
 
-Layer = Dense | Conv | Depthwise | Separable | MaxPool | Flatten
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalization (ε 10⁻³, momentum 0.99), then ReLU or nothing; images."""
+
+    relu: bool = False
+
+    def output(self, shape: Shape) -> Shape:
+        return shape
+
+    def weights(self, rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
+        """γ, β and the two that training does not change: moving mean and variance."""
+        return [np.full(shape[-1], value, "float32") for value in (1, 0, 0, 1)]
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """The mean of each channel; images."""
+
+    def output(self, shape: Shape) -> Shape:
+        return shape[-1:]
+
+    def weights(self, rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
+        return []
+
+
+@dataclass(frozen=True)
+class Residual:
+    """ReLU(path(x) + shortcut(x)); an empty shortcut is x itself."""
+
+    path: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...] = ()
+
+    def output(self, shape: Shape) -> Shape:
+        *_, (last, before) = walk(self.path, shape)
+        return last.output(before)
+
+
+Layer = Dense | Conv | Depthwise | Separable | MaxPool | Flatten | BatchNorm | GlobalPool | Residual
+Leaf = Dense | Conv | Depthwise | Separable | MaxPool | Flatten | BatchNorm | GlobalPool
+
+
+def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape]]:
+    """Each layer with the shape of its input."""
+    for layer in layers:
+        yield layer, shape
+        shape = layer.output(shape)
+
+
+def leaves(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Leaf, Shape]]:
+    """The same with the parts of a residual block in its place: those of its path come first."""
+    for layer, before in walk(layers, shape):
+        if isinstance(layer, Residual):
+            yield from leaves(layer.path, before)
+            yield from leaves(layer.shortcut, before)
+        else:
+            yield layer, before

@@ -46,7 +46,7 @@ def gpu_name() -> str | None:
     return done.stdout.splitlines()[0].strip()
 
 
-def header(threads: int, device: str, quick: bool) -> dict[str, Any]:
+def header(threads: int, device: str, quick: bool, precision: str = "fp32") -> dict[str, Any]:
     """When, where and with what."""
     versions = {}
     for package in PACKAGES:
@@ -66,15 +66,17 @@ def header(threads: int, device: str, quick: bool) -> dict[str, Any]:
         "versions": versions,
         "threads": threads,
         "device": device,
+        "precision": precision,
         "quick": quick,
     }
 
 
 def default_path(result: dict[str, Any]) -> Path:
-    """benchmarks/results/<hardware>-<date>.json"""
+    """benchmarks/results/<hardware>-<date>.json, with the precision if it is not fp32."""
     hardware = result["hardware"]["gpu"] or result["hardware"]["cpu"]
     slug = re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
-    return RESULTS / f"{slug}-{result['date'][:10]}.json"
+    suffix = "" if result["precision"] == "fp32" else f"-{result['precision']}"
+    return RESULTS / f"{slug}-{result['date'][:10]}{suffix}.json"
 
 
 def write(result: dict[str, Any], path: Path) -> None:
@@ -105,6 +107,8 @@ def race_table(name: str, result: dict[str, Any], console: Console) -> None:
 
 def _remarks(result: dict[str, Any], console: Console) -> None:
     """Who is missing, and whether all computed the same."""
+    for absent, reason in result.get("absent", {}).items():
+        console.print(f"not in this race: {absent}: {reason}", highlight=False)
     for left_out, reason in result["left_out"].items():
         console.print(f"left out: {left_out}: {reason}", highlight=False)
     if not result["losses_agree"]:

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.memory import Peak
-from benchmarks.sides import SIDES, load
+from benchmarks.sides import absent, load, names
 from benchmarks.workloads import Workload
 
 PAUSE = 0.05  # seconds between two turns: by then the last side's threads have gone to sleep
@@ -28,8 +28,8 @@ CHECK_EPOCHS = 2
 TOLERANCE = 0.03  # relative difference of the losses, after the same number of steps
 
 
-def environment(threads: int, device: str) -> dict[str, str]:
-    """What must be set before anything is imported: threads, devices, and full float32 products."""
+def environment(threads: int, device: str, precision: str = "fp32") -> dict[str, str]:
+    """What must be set before anything is imported: threads, devices, the precision of products."""
     n = str(threads)
     pools = {f"{name}_NUM_THREADS": n for name in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM")}
     eigen = " --xla_cpu_multi_thread_eigen=false" if threads == 1 else ""
@@ -38,7 +38,7 @@ def environment(threads: int, device: str) -> dict[str, str]:
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + eigen,
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu" if device == "cpu" else "cuda,cpu",
-        "JAX_DEFAULT_MATMUL_PRECISION": "highest",
+        "JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32" if precision == "tf32" else "highest",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the sides share the GPU
         "GPUNN_BACKEND": "numpy" if device == "cpu" else "cupy",
     }
@@ -147,13 +147,12 @@ class Worker:
         self.process.join()
 
 
-def race(
-    workload: Workload, device: str, rounds: int, tell: Callable[[str], None]
-) -> dict[str, Any]:
+def race(workload: Workload, device: str, tell: Callable[[str], None]) -> dict[str, Any]:
     """All sides on one workload, as a dict for the JSON."""
-    workers, left_out = [], {}
+    workers, left_out, rounds = [], {}, workload.rounds
+    others = {name: absent(name, workload.precision) for name in names(device)}
     try:
-        for name in SIDES:
+        for name in (name for name, reason in others.items() if reason is None):
             tell(f"{workload.name}: starting {name}")
             workers.append(Worker(name, workload, device))
             answer = workers[-1].receive()
@@ -178,6 +177,7 @@ def race(
         "steps": workload.steps,
         "rounds": rounds,
         "left_out": left_out,
+        "absent": {name: reason for name, reason in others.items() if reason is not None},
         "losses_agree": losses_agree(rows),
         "rows": [row.summary(rows[0], workload.goals.get(row.name)) for row in rows],
     }

@@ -8,7 +8,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks.layers import Conv, Dense, Depthwise, Flatten, Layer, MaxPool, Separable, Shape
+from benchmarks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    Layer,
+    MaxPool,
+    Separable,
+    Shape,
+    leaves,
+    walk,
+)
+from benchmarks.networks import mobilenet, resnet
 
 
 @dataclass(frozen=True)
@@ -16,7 +29,9 @@ class Workload:
     """A stack of layers, and how it is trained. `shape`: of a sample, channels last.
 
     `loss`: "crossentropy" (softmax, int32 labels), "mse", or "bce" (sigmoid); all from logits.
-    `optimizer`: "adam" (β₁ 0.9, β₂ 0.999) or "rmsprop" (ρ 0.9). `steps`: batches in an epoch.
+    `optimizer`: "adam" (β₁ 0.9, β₂ 0.999), "rmsprop" (ρ 0.9) or "sgd" (momentum 0.9).
+    `steps`: batches in an epoch. `rounds`: turns of each side. `precision`: of products, "fp32",
+    "tf32" (float32 with rounded factors) or "bf16" (mixed precision, float32 weights); GPU only.
     `ones`: if not 0, x is multi-hot with so many ones in a row, else x is normal.
     `goals`: ms of gpunn's fit / ms of the other at most.
     """
@@ -32,6 +47,8 @@ class Workload:
     ones: int = 0
     learning_rate: float = 1e-3
     goals: dict[str, float] = field(default_factory=dict)
+    rounds: int = 15
+    precision: str = "fp32"
 
     def quick(self) -> Workload:
         """The same with few steps: to see that it runs, not how fast."""
@@ -39,10 +56,7 @@ class Workload:
 
     def walk(self) -> Iterator[tuple[Layer, Shape]]:
         """Each layer with the shape of its input."""
-        shape = self.shape
-        for layer in self.layers:
-            yield layer, shape
-            shape = layer.output(shape)
+        return walk(self.layers, self.shape)
 
     def output(self) -> Shape:
         """The shape of the network's output for one sample."""
@@ -52,7 +66,15 @@ class Workload:
     def weights(self) -> list[np.ndarray]:
         """Glorot uniform kernels and zero biases: W1, b1, W2, b2, ..."""
         rng = np.random.default_rng(1)
-        return [w for layer, shape in self.walk() for w in layer.weights(rng, shape)]
+        found = leaves(self.layers, self.shape)
+        return [w for layer, shape in found for w in layer.weights(rng, shape)]
+
+    def trained(self) -> list[bool]:
+        """Which of the weights training changes: all but moving averages."""
+        rng = np.random.default_rng(1)
+        found = leaves(self.layers, self.shape)
+        counts = [(layer, len(layer.weights(rng, shape))) for layer, shape in found]
+        return [i < 2 or not isinstance(layer, BatchNorm) for layer, n in counts for i in range(n)]
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """x (n, *shape) float32; y (n,) int32 labels or (n, *output()) float32, to learn from x.
@@ -120,6 +142,18 @@ WORKLOADS = {
                 Conv(64, 3, relu=True, padding="valid"), MaxPool(2), Flatten(), Dense(10),
             ),
             128, "crossentropy", "adam", steps=20, goals=goals(torch=0.9, keras=1.0),
+        ),
+        Workload(
+            "resnet_32", "ResNet-18 on 32x32x3 (3x3 stem, batch normalization), 10 classes, "
+            "batch 8, softmax cross-entropy, SGD with momentum",
+            (32, 32, 3), resnet(10), 8, "crossentropy", "sgd", steps=1, learning_rate=1e-3,
+            rounds=3,
+        ),
+        Workload(
+            "mobilenet_64", "MobileNetV1 of half the width on 64x64x3, 10 classes, batch 16, "
+            "softmax cross-entropy, SGD with momentum",
+            (64, 64, 3), mobilenet(10, width=0.5), 16, "crossentropy", "sgd", steps=3,
+            learning_rate=1e-5, rounds=5,  # larger steps magnify what each framework rounds
         ),
         layers_alone(
             "layer_conv3x3", "32x32x64, 3x3 convolutions to 128 channels and back",

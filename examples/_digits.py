@@ -42,19 +42,25 @@ def load(*shape: int) -> tuple[Data, Data, Data]:
     return (x, y), (x_val, y_val), (x_test, y_test)
 
 
-def start(doc: str | None, epochs: int, arguments: list[str] | None) -> argparse.Namespace:
+def start(
+    doc: str | None, epochs: int, arguments: list[str] | None, runs: int = 0
+) -> argparse.Namespace:
     """The command line, checked; device and seed are set, the folder for the pictures is there.
 
-    `epochs`: how many by default.
+    `epochs`, `runs`: how many by default. Without runs there is no such option.
     """
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--device", choices=("cpu", "gpu"), help="default: a GPU if there is one")
     parser.add_argument("--epochs", type=int, default=epochs)
+    if runs:
+        parser.add_argument("--runs", type=int, default=runs, help="each with a seed of its own")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the shuffling")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "output")
     options = parser.parse_args(arguments)
     if options.epochs < 1:
         parser.error(f"--epochs must be at least 1, received {options.epochs}")
+    if runs and options.runs < 1:
+        parser.error(f"--runs must be at least 1, received {options.runs}")
     if options.device:
         keras.device(options.device).use()
     keras.utils.set_random_seed(options.seed)

@@ -39,9 +39,24 @@ SIDES = {
     "jax loop": ("benchmarks.sides.jax", "Loop"),
     "keras fit": ("benchmarks.sides.keras", "Fit"),
 }
+#: These take part on a GPU only.
+GPU_SIDES = {"torch compile": ("benchmarks.sides.torch", "Compiled")}
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+def names(device: str) -> list[str]:
+    """The rows of a race on this device."""
+    return [*SIDES, *(GPU_SIDES if device == "gpu" else ())]
+
+
+def absent(row: str, precision: str) -> str | None:
+    """Why a side cannot do what the others do, if so: it would be another race."""
+    if row.startswith("gpunn") and precision == "bf16":
+        return "gpunn has no mixed precision yet, and its float32 is no match for bfloat16"
+    return None
 
 
 def load(row: str) -> Any:
     """The class of a row; imports its framework."""
-    module, name = SIDES[row]
+    module, name = (SIDES | GPU_SIDES)[row]
     return getattr(import_module(module), name)

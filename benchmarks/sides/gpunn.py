@@ -6,7 +6,7 @@ import time
 from typing import Any, ClassVar
 
 import gpunn
-from benchmarks.sides import Epochs
+from benchmarks.sides import Epochs, absent
 from benchmarks.sides.keras import KerasFit, compile_model, make
 from benchmarks.workloads import Workload
 from gpunn.backend import devices
@@ -16,9 +16,16 @@ from gpunn.backend.recorder import Program
 def _data(workload: Workload, device: str) -> tuple[Any, Any]:
     """The data on the device, as in the PyTorch and JAX loops."""
     gpunn.device(device).use()
+    _set_precision(workload.precision)
     backend = devices.current()
     x, y = workload.data()
     return backend.asarray(x), backend.asarray(y)
+
+
+def _set_precision(precision: str) -> None:
+    if reason := absent("gpunn", precision):
+        raise ValueError(reason)
+    gpunn.config.set_matmul_precision("high" if precision == "tf32" else "highest")
 
 
 class Fit(KerasFit):
@@ -62,6 +69,7 @@ class BareStep:
 
 
 def programs(model: Any) -> list[Program]:
-    """What the model's last fit has recorded: one program for each shape of batches."""
-    steps = [step for found in model.step.recordings.values() for step in found.steps.values()]
+    """What the model's fits have recorded: one program for each shape of batches."""
+    found = model.step.recordings.get("train")
+    steps = [] if found is None else found.steps.values()
     return [step.program for step in steps if step.program is not None]

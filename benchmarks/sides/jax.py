@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -10,47 +12,88 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.layers import Conv, Dense, Depthwise, Flatten, Layer, MaxPool, Separable
+from benchmarks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    GlobalPool,
+    Layer,
+    MaxPool,
+    Residual,
+    Separable,
+)
 from benchmarks.sides import Epochs
 from benchmarks.workloads import Workload
 
 
-def forward(layers: tuple[Layer, ...], weights: list, x: Any) -> Any:
-    """The logits."""
-    rest = iter(weights)
-    for layer in layers:
+@dataclass
+class Forward:
+    """One pass through a network, which takes the weights and averages one after the other."""
+
+    weights: Iterator[Any]
+    averages: Iterator[Any]
+    moved: list[Any] = field(default_factory=list)  # the new averages
+
+    def stack(self, layers: tuple[Layer, ...], x: Any) -> Any:
+        """All layers; of a whole network: the logits."""
+        for layer in layers:
+            x = self.layer(layer, x)
+            if getattr(layer, "relu", False):
+                x = jax.nn.relu(x)
+        return x
+
+    def layer(self, layer: Layer, x: Any) -> Any:
+        """One layer without its ReLU."""
+        rest = self.weights
         match layer:
             case Dense():
-                x = x @ next(rest) + next(rest)
-            case Conv(padding=padding):
-                x = convolve(x, next(rest), padding) + next(rest)
-            case Depthwise():
-                x = depthwise(x, next(rest)) + next(rest)
+                return x @ next(rest) + next(rest)
+            case Conv(padding=padding, stride=stride, bias=bias):
+                y = convolve(x, next(rest), padding, stride)
+                return y + next(rest) if bias else y
+            case Depthwise(stride=stride, bias=bias):
+                y = depthwise(x, next(rest), stride)
+                return y + next(rest) if bias else y
             case Separable():
-                x = convolve(depthwise(x, next(rest)), next(rest)) + next(rest)
+                return convolve(depthwise(x, next(rest)), next(rest)) + next(rest)
             case MaxPool(size):
                 window = (1, size, size, 1)
-                x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
+                return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
             case Flatten():
-                x = x.reshape(len(x), -1)
-        if getattr(layer, "relu", False):
-            x = jax.nn.relu(x)
-    return x
+                return x.reshape(len(x), -1)
+            case BatchNorm():
+                return self.normalize(x)
+            case GlobalPool():
+                return x.mean((1, 2))
+            case Residual(path, shortcut):
+                y = self.stack(path, x)
+                return jax.nn.relu(y + self.stack(shortcut, x))
+
+    def normalize(self, x: Any) -> Any:
+        """Each channel by its mean and variance in the batch."""
+        dtype, x = x.dtype, x.astype("float32")
+        gamma, beta = next(self.weights), next(self.weights)
+        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        for found in (mean, variance):
+            self.moved.append(0.99 * next(self.averages) + 0.01 * jax.lax.stop_gradient(found))
+        return ((x - mean) * (gamma * jax.lax.rsqrt(variance + 1e-3)) + beta).astype(dtype)
 
 
-def convolve(x: Any, kernel: Any, padding: str = "same", groups: int = 1) -> Any:
+def convolve(x: Any, kernel: Any, padding: str = "same", stride: int = 1, groups: int = 1) -> Any:
     """x (n, *sizes, in), kernel (*sizes, in / groups, out)"""
     spatial = "DHW"[-(x.ndim - 2) :]
     order = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
-    ones = (1,) * len(spatial)
+    strides = (stride,) * len(spatial)
     return jax.lax.conv_general_dilated(
-        x, kernel, ones, padding.upper(), dimension_numbers=order, feature_group_count=groups
+        x, kernel, strides, padding.upper(), dimension_numbers=order, feature_group_count=groups
     )
 
 
-def depthwise(x: Any, kernel: Any) -> Any:
+def depthwise(x: Any, kernel: Any, stride: int = 1) -> Any:
     """Kernel (*sizes, channels, 1)."""
-    return convolve(x, jnp.swapaxes(kernel, -1, -2), groups=x.shape[-1])
+    return convolve(x, jnp.swapaxes(kernel, -1, -2), stride=stride, groups=x.shape[-1])
 
 
 def crossentropy(z: Any, y: Any) -> Any:
@@ -78,21 +121,50 @@ def rmsprop(g: Any, m: Any, v: Any, t: Any) -> tuple:
     return g / (jnp.sqrt(v) + 1e-7), m, v
 
 
+def sgd(g: Any, m: Any, v: Any, t: Any) -> tuple:
+    """The same; SGD with momentum has no v."""
+    m = 0.9 * m + g
+    return m, m, v
+
+
 LOSSES = {"crossentropy": crossentropy, "mse": mse, "bce": bce}
-OPTIMIZERS = {"adam": adam, "rmsprop": rmsprop}
+OPTIMIZERS = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
+SLOTS = {"adam": (True, True), "rmsprop": (False, True), "sgd": (True, False)}  # m, v
 
 
-@partial(jax.jit, static_argnames=("layers", "loss", "optimizer", "rate"), donate_argnames="state")
+@partial(
+    jax.jit,
+    static_argnames=("layers", "loss", "optimizer", "rate", "dtype"),
+    donate_argnames="state",
+)
 def step(
-    state: tuple, x: Any, y: Any, rows: Any, layers: Any, loss: Any, optimizer: Any, rate: float
+    state: tuple,
+    x: Any,
+    y: Any,
+    rows: Any,
+    layers: Any,
+    loss: Any,
+    optimizer: Any,
+    rate: float,
+    dtype: str,
 ) -> tuple:
-    """One update with the given rows of the data; `state`: weights, slots, time, sum of losses."""
-    weights, m, v, t, total = state
+    """One update with the given rows of the data.
+
+    `state`: weights, averages, the slots m and v, time, sum of losses. `dtype`: of the network's
+    computations; weights and loss are float32.
+    """
+    weights, averages, m, v, t, total = state
     x, y, t = x[rows], y[rows], t + 1
-    value, gradients = jax.value_and_grad(lambda w: loss(forward(layers, w, x), y))(weights)
+
+    def objective(weights: list) -> tuple:
+        forward = Forward((w.astype(dtype) for w in weights), iter(averages))
+        z = forward.stack(layers, x.astype(dtype))
+        return loss(z.astype("float32"), y), forward.moved
+
+    (value, averages), gradients = jax.value_and_grad(objective, has_aux=True)(weights)
     updates = [optimizer(*parts, t) for parts in zip(gradients, m, v, strict=True)]
     weights = [w - rate * u for w, (u, _, _) in zip(weights, updates, strict=True)]
-    return weights, [u[1] for u in updates], [u[2] for u in updates], t, total + value
+    return weights, averages, [u[1] for u in updates], [u[2] for u in updates], t, total + value
 
 
 class Loop:
@@ -102,7 +174,9 @@ class Loop:
         jax.config.update("jax_default_device", jax.devices(device)[0])
         self.workload, self.batch = workload, workload.batch
         self.x, self.y = map(jnp.asarray, workload.data())
-        self.weights = [jnp.array(w) for w in workload.weights()]
+        kinds = list(zip(workload.weights(), workload.trained(), strict=True))
+        self.weights = [jnp.array(w) for w, trained in kinds if trained]
+        self.averages = [jnp.array(w) for w, trained in kinds if not trained]
         self.rng = np.random.default_rng(3)
 
     def compile(self) -> None:
@@ -113,11 +187,13 @@ class Loop:
             loss=LOSSES[workload.loss],
             optimizer=OPTIMIZERS[workload.optimizer],
             rate=workload.learning_rate,
+            dtype="bfloat16" if workload.precision == "bf16" else "float32",
         )
-        m, v = ([jnp.zeros_like(w) for w in weights] for _ in range(2))
-        if workload.optimizer == "rmsprop":
-            m = [jnp.zeros(()) for _ in weights]
-        self.state = weights, m, v, jnp.zeros(()), jnp.zeros(())
+        m, v = (
+            [jnp.zeros_like(w) if kept else jnp.zeros(()) for w in weights]
+            for kept in SLOTS[workload.optimizer]
+        )
+        self.state = weights, self.averages, m, v, jnp.zeros(()), jnp.zeros(())
 
     def train(self, epochs: int, shuffle: bool) -> Epochs:
         return [self._epoch(shuffle) for _ in range(epochs)]

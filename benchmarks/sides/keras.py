@@ -8,33 +8,78 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from benchmarks.layers import Conv, Dense, Depthwise, Flatten, Layer, MaxPool, Separable, Shape
+from benchmarks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    GlobalPool,
+    Layer,
+    MaxPool,
+    Residual,
+    Separable,
+    Shape,
+    walk,
+)
 from benchmarks.sides import Epochs
 from benchmarks.workloads import Workload
 
 
-def make_layer(layers: Any, layer: Layer, shape: Shape) -> Any:
-    """The layer for an input of this shape."""
-    rank = len(shape) - 1
+def make_layers(keras: Any, layer: Layer, shape: Shape) -> list[Any]:
+    """The layer for an input of this shape; more than one where Keras has no single one."""
+    layers, rank = keras.layers, len(shape) - 1
     match layer:
         case Dense(units, relu):
-            return layers.Dense(units, activation="relu" if relu else None)
-        case Conv(filters, size, relu, padding):
+            return [layers.Dense(units, activation="relu" if relu else None)]
+        case Conv(filters, size, relu, padding, stride, bias):
             kind = (layers.Conv1D, layers.Conv2D, layers.Conv3D)[rank - 1]
-            return kind(filters, size, padding=padding, activation="relu" if relu else None)
-        case Depthwise(size):
-            return layers.DepthwiseConv2D(size, padding="same")
+            activation = "relu" if relu else None
+            return [kind(filters, size, stride, padding, activation=activation, use_bias=bias)]
+        case Depthwise(size, stride, bias):
+            return [layers.DepthwiseConv2D(size, stride, padding="same", use_bias=bias)]
         case Separable(filters, size):
-            return layers.SeparableConv2D(filters, size, padding="same")
+            return [layers.SeparableConv2D(filters, size, padding="same")]
         case MaxPool(size):
-            return layers.MaxPooling2D(size)
+            return [layers.MaxPooling2D(size)]
         case Flatten():
-            return layers.Flatten()
+            return [layers.Flatten()]
+        case BatchNorm(relu):
+            return [layers.BatchNormalization(), *([layers.ReLU()] if relu else [])]
+        case GlobalPool():
+            return [layers.GlobalAveragePooling2D()]
+        case Residual(path, shortcut):
+            return [make_residual(keras, make_stack(keras, path, shape),
+                                  make_stack(keras, shortcut, shape))]  # fmt: skip
+
+
+def make_stack(keras: Any, layers: tuple[Layer, ...], shape: Shape) -> list[Any]:
+    """All layers, one after the other."""
+    return [made for found in walk(layers, shape) for made in make_layers(keras, *found)]
+
+
+def make_residual(keras: Any, path: list[Any], shortcut: list[Any]) -> Any:
+    """A residual block, as a user writes it: a layer with layers inside."""
+
+    class Residual(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.main, self.shortcut = path, shortcut  # Keras has a `path`
+
+        def call(self, x: Any) -> Any:
+            y = x
+            for layer in self.main:
+                y = layer(y)
+            for layer in self.shortcut:
+                x = layer(x)
+            return keras.ops.relu(x + y)
+
+    return Residual()
 
 
 def make(keras: Any, workload: Workload) -> Any:
     """The model, with the workload's weights."""
-    stack = [make_layer(keras.layers, *found) for found in workload.walk()]
+    stack = make_stack(keras, workload.layers, workload.shape)
     model = keras.Sequential([keras.Input(workload.shape), *stack])
     model.set_weights(workload.weights())
     return model
@@ -52,6 +97,7 @@ def compile_model(model: Any, keras: Any, workload: Workload, **options: Any) ->
         "adam": lambda rate: optimizers.Adam(rate),
         # √(v + 1e-14), for PyTorch's and the textbook's √v + 1e-7
         "rmsprop": lambda rate: optimizers.RMSprop(rate, epsilon=1e-14),
+        "sgd": lambda rate: optimizers.SGD(rate, momentum=0.9),
     }[workload.optimizer](workload.learning_rate)
     model.compile(optimizer=optimizer, loss=loss, **options)
 
@@ -105,5 +151,7 @@ class Fit(KerasFit):
         import keras
 
         jax.config.update("jax_default_device", jax.devices(device)[0])
+        half = workload.precision == "bf16"
+        keras.config.set_dtype_policy("mixed_bfloat16" if half else "float32")
         x, y = map(np.asarray, workload.data())
         super().__init__(keras, workload, x, y)

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.layers import Conv, Dense, Depthwise, Flatten, Layer, MaxPool, Separable, Shape
+from benchmarks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    GlobalPool,
+    Layer,
+    Leaf,
+    MaxPool,
+    Residual,
+    Separable,
+    Shape,
+    same_padding,
+    walk,
+)
 from benchmarks.sides import Epochs
 from benchmarks.workloads import Workload
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-torch.backends.cudnn.allow_tf32 = False  # by default it is, for convolutions only
 
 LOSSES: dict[str, Callable[..., Any]] = {
     "crossentropy": nn.functional.cross_entropy,
@@ -26,23 +42,36 @@ LOSSES: dict[str, Callable[..., Any]] = {
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "adam": lambda parameters, rate: torch.optim.Adam(parameters, rate, eps=1e-7),
     "rmsprop": lambda parameters, rate: torch.optim.RMSprop(parameters, rate, alpha=0.9, eps=1e-7),
+    "sgd": lambda parameters, rate: torch.optim.SGD(parameters, rate, momentum=0.9),
 }
-
-
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def make_modules(layer: Layer, shape: Shape) -> list[nn.Module]:
+class ResidualBlock(nn.Module):
+    """ReLU(path(x) + shortcut(x))"""
+
+    def __init__(self, path: nn.Sequential, shortcut: nn.Sequential):
+        super().__init__()
+        self.path, self.shortcut = path, shortcut
+
+    def forward(self, x: Any) -> Any:
+        return torch.relu(self.path(x) + self.shortcut(x))
+
+
+def make_modules(layer: Leaf, shape: Shape) -> list[nn.Module]:
     """The layer for an input of this shape (channels last)."""
     *sizes, n = shape
     found: list[nn.Module]
     match layer:
         case Dense(units):
             found = [nn.Linear(n, units)]
-        case Conv(filters, size, _, padding):
-            found = [CONVOLUTIONS[len(sizes) - 1](n, filters, size, padding=padding)]
-        case Depthwise(size):
-            found = [nn.Conv2d(n, n, size, padding="same", groups=n)]
+        case Conv(filters, size, _, padding, stride, bias):
+            kind = CONVOLUTIONS[len(sizes) - 1]
+            before, inside = paddings(sizes, size, stride, padding)
+            found = [*before, kind(n, filters, size, stride, padding=inside, bias=bias)]
+        case Depthwise(size, stride, bias):
+            before, inside = paddings(sizes, size, stride, "same")
+            found = [*before, nn.Conv2d(n, n, size, stride, inside, groups=n, bias=bias)]
         case Separable(filters, size):
             depthwise = nn.Conv2d(n, n, size, padding="same", groups=n, bias=False)
             found = [depthwise, nn.Conv2d(n, filters, 1)]
@@ -50,21 +79,52 @@ def make_modules(layer: Layer, shape: Shape) -> list[nn.Module]:
             found = [nn.MaxPool2d(size)]
         case Flatten():
             found = [nn.Flatten()]
+        case BatchNorm():
+            found = [nn.BatchNorm2d(n, eps=1e-3, momentum=0.01)]  # 1 - Keras' momentum
+        case GlobalPool():
+            found = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return [*found, nn.ReLU()] if getattr(layer, "relu", False) else found
+
+
+def paddings(sizes: list[int], size: int, stride: int, padding: str) -> tuple[list[Any], Any]:
+    """Modules before a convolution, and its own padding. PyTorch's pads all sides alike."""
+    if stride == 1:
+        return [], padding
+    sides = [same_padding(length, size, stride) for length in sizes]
+    if all(before == after for before, after in sides):
+        return [], tuple(before for before, _ in sides)
+    height, width = sides
+    return [nn.ZeroPad2d((*width, *height))], 0
+
+
+def make_stack(layers: tuple[Layer, ...], shape: Shape, weights: Iterator[Any]) -> nn.Sequential:
+    """All layers, one after the other, with their weights."""
+    stack: list[nn.Module] = []
+    flattened = None
+    for layer, before in walk(layers, shape):
+        if isinstance(layer, Residual):
+            parts = [make_stack(part, before, weights) for part in (layer.path, layer.shortcut)]
+            stack.append(ResidualBlock(*parts))
+            continue
+        for module in make_modules(layer, before):
+            stack.append(module)
+            for tensor in tensors(module):
+                values = in_torch_order(next(weights), flattened)
+                tensor.data = torch.from_numpy(values).reshape(tensor.shape)
+        flattened = before if isinstance(layer, Flatten) else None
+    return nn.Sequential(*stack)
+
+
+def tensors(module: nn.Module) -> list[Any]:
+    """Parameters and averages, in Keras' order."""
+    if isinstance(module, nn.BatchNorm2d):
+        return [*module.parameters(), module.running_mean, module.running_var]
+    return list(module.parameters())
 
 
 def make(workload: Workload) -> nn.Sequential:
     """The model, with the workload's weights."""
-    stack: list[nn.Module] = []
-    weights, flattened = iter(workload.weights()), None
-    for layer, shape in workload.walk():
-        for module in make_modules(layer, shape):
-            stack.append(module)
-            for parameter in module.parameters():
-                values = in_torch_order(next(weights), flattened)
-                parameter.data = torch.from_numpy(values).reshape(parameter.shape)
-        flattened = shape if isinstance(layer, Flatten) else None
-    return nn.Sequential(*stack)
+    return make_stack(workload.layers, workload.shape, iter(workload.weights()))
 
 
 def in_torch_order(values: np.ndarray, flattened: Shape | None) -> np.ndarray:
@@ -86,10 +146,14 @@ class Loop:
     def __init__(self, workload: Workload, device: str):
         self.device = "cuda" if device == "gpu" else "cpu"
         self.workload, self.batch = workload, workload.batch
+        tf32 = workload.precision == "tf32"  # PyTorch's default: for convolutions only
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        half = partial(torch.autocast, self.device, torch.bfloat16)
+        self.precision = half if workload.precision == "bf16" else nullcontext
         self.x, self.y = (self.stored(torch.from_numpy(a)) for a in workload.data())
         if workload.loss == "crossentropy":
             self.y = self.y.long()
-        self.model = make(workload).to(self.device)
+        self.model: Any = make(workload).to(self.device)
 
     def stored(self, data: Any) -> Any:
         """The data on the device, in the layout in which the batches are gathered."""
@@ -118,7 +182,8 @@ class Loop:
             rows = order[i : i + self.batch]
             x, y = self.gathered(self.x, rows), self.gathered(self.y, rows)
             self.optimizer.zero_grad()
-            loss = self.loss(self.model(x), y)
+            with self.precision():
+                loss = self.loss(self.model(x), y)
             loss.backward()
             self.optimizer.step()
             total += loss.detach()
@@ -136,7 +201,7 @@ class ChannelsLast(Loop):
         if ndim not in self.formats:
             raise ValueError("PyTorch's channels_last is for images and volumes")
         super().__init__(workload, device)
-        self.model.to(memory_format=self.formats[ndim])  # type: ignore[call-overload]
+        self.model.to(memory_format=self.formats[ndim])
 
     def stored(self, data: Any) -> Any:
         return data.to(self.device)
@@ -144,3 +209,18 @@ class ChannelsLast(Loop):
     def gathered(self, data: Any, rows: Any) -> Any:
         batch = data[rows]
         return batch.movedim(-1, 1) if batch.ndim > 2 else batch
+
+
+class Compiled:
+    """The loop around `torch.compile(model)`, the channels last in memory where there is such."""
+
+    def __init__(self, workload: Workload, device: str):
+        images = len(workload.shape) + 1 in ChannelsLast.formats
+        self.loop = (ChannelsLast if images else Loop)(workload, device)
+
+    def compile(self) -> None:
+        self.loop.compile()
+        self.loop.model = torch.compile(self.loop.model)
+
+    def train(self, epochs: int, shuffle: bool) -> Epochs:
+        return self.loop.train(epochs, shuffle)

@@ -82,7 +82,10 @@ def test_sizes_count_dependencies():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mpl"], "unknown benchmark 'mpl'; there are mlp, mlp_small, multi_hot, mnist_cnn, layer"),
+        (
+            ["mpl"],
+            "unknown benchmark 'mpl'; there are mlp, mlp_small, multi_hot, mnist_cnn, resnet_32",
+        ),
         (["--threads", "0"], "--threads must be at least 1, received 0"),
         (["--rounds", "1"], "--rounds must be at least 2, received 1"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),

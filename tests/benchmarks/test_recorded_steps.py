@@ -197,7 +197,7 @@ def test_a_disagreement_is_printed_and_fails(monkeypatch):
     text = printed(report.long_run_table, found)
     assert "Recorded and eager steps disagree." in text and "[0.5, 0.125], ab" in text
     assert "MB at 20" in text and "?" in text  # the memory is not known everywhere
-    monkeypatch.setattr(command_line, "environment", lambda threads, device: {})
+    monkeypatch.setattr(command_line, "environment", lambda *_: {})
     monkeypatch.setattr(command_line, "long_run", lambda *_: found)
     assert command_line.main(["long_run", "--quick"]) == 1
     found["losses_agree"] = True

@@ -31,7 +31,9 @@ def test_few_epochs_and_another_seed(tmp_path):
     assert "Epoch 2/2" in done.stdout and "Epoch 3" not in done.stdout
 
 
-@pytest.mark.parametrize("script", ["digits_mlp.py", "digits_cnn.py"])
+@pytest.mark.parametrize(
+    "script", ["digits_mlp.py", "digits_cnn.py", "photos_transfer.py", "separable_vs_conv.py"]
+)
 @pytest.mark.parametrize("package", ["matplotlib", "sklearn"])
 def test_a_missing_package_names_the_extra(package, script):
     path = [str(EXAMPLES), str(EXAMPLES / script)]  # python SCRIPT puts its folder first
