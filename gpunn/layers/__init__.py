@@ -14,6 +14,7 @@ from gpunn.layers.adaptive_pooling import (
 from gpunn.layers.augmentation import RandomCrop, RandomFlip
 from gpunn.layers.augmentation_color import RandomBrightness, RandomContrast
 from gpunn.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
+from gpunn.layers.bidirectional import Bidirectional
 from gpunn.layers.convolution import Conv1D, Conv2D, Conv3D
 from gpunn.layers.convolution_depthwise import (
     DepthwiseConv1D,
@@ -86,7 +87,11 @@ from gpunn.layers.regularization import (
     GaussianNoise,
 )
 from gpunn.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from gpunn.layers.rnn import RNN, StackedRNNCells
+from gpunn.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell
+from gpunn.layers.rnn_fused import GRU, LSTM, SimpleRNN
 from gpunn.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
+from gpunn.layers.time_distributed import TimeDistributed
 from gpunn.objects import by_names, lookup
 from gpunn.objects import serialize as serialize
 
@@ -126,6 +131,8 @@ _TABLE = by_names(
     CenterCrop, Normalization, Rescaling, Resizing,
     RandomBrightness, RandomContrast, RandomCrop, RandomFlip, RandomRotation, RandomTranslation,
     RandomZoom,
+    RNN, SimpleRNN, LSTM, GRU, SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells, Bidirectional,
+    TimeDistributed,
     AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D,
     AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
     AveragePooling1D, AveragePooling2D, AveragePooling3D,
@@ -168,6 +175,8 @@ __all__ = [
     "CenterCrop", "Normalization", "Rescaling", "Resizing",
     "RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation",
     "RandomTranslation", "RandomZoom",
+    "RNN", "SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells",
+    "Bidirectional", "TimeDistributed",
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
     "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",

@@ -268,6 +268,12 @@ class Layer(Tracked, Configurable):
         elif isinstance(outputs, (Tensor, SymbolicTensor)):
             found = self.compute_mask(inputs, mask)
             outputs._keras_mask = None if isinstance(found, (list, dict)) else found
+        elif isinstance(outputs, (list, tuple)):  # one mask for each of several outputs
+            found = self.compute_mask(inputs, mask)
+            if isinstance(found, (list, tuple)):
+                for output, part in zip(outputs, found, strict=True):
+                    if isinstance(output, (Tensor, SymbolicTensor)):
+                        output._keras_mask = part
 
     def _regularize_activity(self, outputs: Any) -> None:
         """Add the penalty of the outputs, per sample of the batch."""

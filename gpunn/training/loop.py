@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tape import no_grad
 from gpunn.backend import devices
+from gpunn.backend.protocol import Array
 from gpunn.backend.random import host_generator
 from gpunn.callbacks import Callback, CallbackList, History, ProgbarLogger
 from gpunn.losses.checks import check_labels
@@ -154,8 +156,13 @@ class Loop:
         x, y, sample_weight = (map_structure(lambda a: a[:2], part) for part in data.parts)
         step = self.model.step_for(x)
         self.check(step, data.parts)
-        step.try_loss(x, y, sample_weight)
+        if not self._is_stateful():
+            step.try_loss(x, y, sample_weight)
         return step
+
+    def _is_stateful(self) -> bool:
+        """Whether a trial batch would move the states of layers."""
+        return any(getattr(layer, "stateful", False) for layer in self.model._flatten_layers())
 
     def check(self, step: Step, batch: Batch) -> None:
         """Refuse labels out of range before they reach the weights."""
@@ -177,8 +184,11 @@ class Loop:
     def _classes(self, step: Step, batch: Batch) -> int:
         """The number of outputs of the model, found once."""
         if step.classes is None:
-            first = map_structure(lambda a: a[:1], batch[0])
-            step.classes = step.model(to_tensors(first), training=False).shape[-1]
+            if self._is_stateful():
+                x = map_structure(_any_number, batch[0])
+            else:
+                x = to_tensors(map_structure(lambda a: a[:1], batch[0]))
+            step.classes = step.model(x, training=False).shape[-1]
         return step.classes
 
     # --- evaluate ---
@@ -288,6 +298,11 @@ class _closing:  # noqa: N801
             close: Callable[[], None] | None = getattr(callback, "close", None)
             if close is not None:
                 close()
+
+
+def _any_number(x: Array) -> SymbolicTensor:
+    """Stands for a batch of such samples."""
+    return SymbolicTensor((None, *x.shape[1:]), x.dtype)
 
 
 def _check_steps(**steps: int | None) -> None:
