@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from gpunn.backend import devices
-from gpunn.backend.cuda import elementwise
 from gpunn.backend.protocol import Array
 from gpunn.backend.thread import local
-from gpunn.backend.threads import row_by_row
 from gpunn.errors import DeviceError
 
 #: Every kernel by name, in order of definition; the parity suite walks it.
@@ -41,7 +39,7 @@ class Kernel:
         dtypes: tuple[str, ...],
     ):
         self.name = reference.__name__
-        self.reference = row_by_row(reference) if isinstance(cuda, elementwise) else reference
+        self.reference = reference
         self.cuda = cuda
         self.examples = examples
         self.dtypes = dtypes

@@ -16,7 +16,7 @@ from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.normalization_statistics import (
-    in_parts,
+    parts,
     scratch,
     statistics_dtype,
     vectors,
@@ -71,16 +71,12 @@ def channel_normalize(
     factor = factor if scale is None else factor * scale
     shift = -mean * factor if offset is None else offset - mean * factor
     factor, shift = widened(xp, factor, x.shape[1]), widened(xp, shift, x.shape[1])
-
-    def normalize(parts: list[slice]) -> None:
-        work = None if y.dtype == mean.dtype else scratch(xp, x, mean.dtype)
-        for rows in parts:
-            out = y[rows]
-            t = out if work is None else work[: len(out)]
-            xp.multiply(x[rows], factor, out=t)
-            xp.add(t, shift, out=out)
-
-    in_parts(xp, x, normalize)
+    work = None if y.dtype == mean.dtype else scratch(xp, x, mean.dtype)
+    for rows in parts(xp, *x.shape):
+        out = y[rows]
+        t = out if work is None else work[: len(out)]
+        xp.multiply(x[rows], factor, out=t)
+        xp.add(t, shift, out=out)
 
 
 # --- gradients ---
@@ -116,18 +112,14 @@ def batch_norm_backward(
     shift = widened(xp, mean * slope - sums[0] / count, width)
     slope = widened(xp, -slope, width)
     factor = widened(xp, inverse if scale is None else inverse * scale, width)
-
-    def compute(parts: list[slice]) -> None:
-        work = None if dx.dtype == mean.dtype else scratch(xp, x, mean.dtype)
-        for rows in parts:
-            out = dx[rows]
-            t = out if work is None else work[: len(out)]
-            xp.multiply(x[rows], slope, out=t)
-            xp.add(t, shift, out=t)
-            xp.add(t, dy[rows], out=t)
-            xp.multiply(t, factor, out=out)
-
-    in_parts(xp, x, compute)
+    work = None if dx.dtype == mean.dtype else scratch(xp, x, mean.dtype)
+    for rows in parts(xp, *x.shape):
+        out = dx[rows]
+        t = out if work is None else work[: len(out)]
+        xp.multiply(x[rows], slope, out=t)
+        xp.add(t, shift, out=t)
+        xp.add(t, dy[rows], out=t)
+        xp.multiply(t, factor, out=out)
 
 
 def _parameter_gradients(
@@ -189,17 +181,12 @@ def moments_backward(
     width, count = x.shape[1], x.size // len(mean)
     shift = None if dmean is None else widened(xp, dmean / count, width)
     slope = None if dvariance is None else widened(xp, dvariance * (2 / count), width)
-    center = widened(xp, mean, width)
-
-    def compute(parts: list[slice]) -> None:
-        work = scratch(xp, x, mean.dtype)
-        for rows in parts:
-            t = work[: len(x[rows])]
-            if slope is None:
-                xp.copyto(dx[rows], shift, casting="same_kind")
-                continue
-            xp.subtract(x[rows], center, out=t)
-            xp.multiply(t, slope, out=t)
-            xp.add(t, 0 if shift is None else shift, out=dx[rows])
-
-    in_parts(xp, x, compute)
+    mean, work = widened(xp, mean, width), scratch(xp, x, mean.dtype)
+    for rows in parts(xp, *x.shape):
+        t = work[: len(x[rows])]
+        if slope is None:
+            xp.copyto(dx[rows], shift, casting="same_kind")
+            continue
+        xp.subtract(x[rows], mean, out=t)
+        xp.multiply(t, slope, out=t)
+        xp.add(t, 0 if shift is None else shift, out=dx[rows])

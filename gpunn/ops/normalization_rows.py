@@ -14,14 +14,13 @@ import numpy as np
 from gpunn.backend.cuda import contiguous, raw
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.threads import parallel
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.normalization_statistics import (
     column_sums,
-    in_parts,
     ones,
     part_count,
     part_rows,
+    parts,
     scratch,
     statistics_dtype,
 )
@@ -72,26 +71,22 @@ def row_norm_forward(
 ) -> None:  # fmt: skip
     """y = (x - mean) · inverse · γ + β with inverse = 1 / √(Σ (x - mean)² / n + ε)"""
     n = x.shape[1]
-
-    def normalize(parts: list[slice]) -> None:
-        squares = scratch(xp, x, inverse.dtype)
-        work = None if y.dtype == inverse.dtype else scratch(xp, x, inverse.dtype)
-        for rows in parts:
-            s = squares[: len(x[rows])]
-            t = y[rows] if work is None else work[: len(s)]
-            center = _centered(xp, x[rows], mean, rows, t)
-            xp.multiply(center, center, out=s)
-            factor = 1 / xp.sqrt(_row_sums(xp, s) / n + inverse.dtype.type(epsilon))
-            inverse[rows] = factor[:, 0]
-            xp.multiply(center, factor, out=t)
-            if gamma is not None:
-                t *= gamma
-            if beta is not None:
-                t += beta
-            if work is not None:
-                y[rows] = t
-
-    in_parts(xp, x, normalize)
+    squares = scratch(xp, x, inverse.dtype)
+    work = None if y.dtype == inverse.dtype else scratch(xp, x, inverse.dtype)
+    for rows in parts(xp, *x.shape):
+        s = squares[: len(x[rows])]
+        t = y[rows] if work is None else work[: len(s)]
+        center = _centered(xp, x[rows], mean, rows, t)
+        xp.multiply(center, center, out=s)
+        factor = 1 / xp.sqrt(_row_sums(xp, s) / n + inverse.dtype.type(epsilon))
+        inverse[rows] = factor[:, 0]
+        xp.multiply(center, factor, out=t)
+        if gamma is not None:
+            t *= gamma
+        if beta is not None:
+            t += beta
+        if work is not None:
+            y[rows] = t
 
 
 def _centered(xp: Any, x: Array, mean: Array | None, rows: slice, out: Array) -> Array:
@@ -130,25 +125,21 @@ def row_norm_backward(
 ) -> None:
     """dx = inverse (g - Σg/n - x̂ Σ(g·x̂)/n), g = dy · γ, x̂ = (x - mean) · inverse; RMS: no Σg"""
     n = x.shape[1]
-
-    def compute(parts: list[slice]) -> None:
-        distance, flow, work = (scratch(xp, x, inverse.dtype) for _ in range(3))
-        for rows in parts:
-            t, g, s = (a[: len(x[rows])] for a in (distance, flow, work))
-            _distance(xp, x, mean, rows, t)
-            if gamma is None:
-                xp.copyto(g, dy[rows])
-            else:
-                xp.multiply(dy[rows], gamma, out=g)
-            xp.multiply(t, g, out=s)
-            factor = inverse[rows, None]
-            t *= _row_sums(xp, s) / n * factor**2
-            if mean is not None:
-                t += _row_sums(xp, g) / n
-            g -= t
-            xp.multiply(g, factor, out=dx[rows])
-
-    in_parts(xp, x, compute)
+    distance, flow, work = (scratch(xp, x, inverse.dtype) for _ in range(3))
+    for rows in parts(xp, *x.shape):
+        t, g, s = (a[: len(x[rows])] for a in (distance, flow, work))
+        _distance(xp, x, mean, rows, t)
+        if gamma is None:
+            xp.copyto(g, dy[rows])
+        else:
+            xp.multiply(dy[rows], gamma, out=g)
+        xp.multiply(t, g, out=s)
+        factor = inverse[rows, None]
+        t *= _row_sums(xp, s) / n * factor**2
+        if mean is not None:
+            t += _row_sums(xp, g) / n
+        g -= t
+        xp.multiply(g, factor, out=dx[rows])
 
 
 def _sums_examples(
@@ -179,15 +170,10 @@ def row_norm_sums(
     xp: Any, x: Array, dy: Array, mean: Array | None, inverse: Array, sums: Array
 ) -> None:
     """sums = (Σ dy, Σ dy · x̂) over each part of the rows: dβ and dγ"""
-    step = part_rows(x.shape[1])
-
-    def compute(numbers: slice) -> None:
-        work = scratch(xp, x, sums.dtype)
-        for i in range(numbers.start, numbers.stop):
-            rows = slice(i * step, (i + 1) * step)
-            t = _distance(xp, x, mean, rows, work[: len(x[rows])])
-            t *= dy[rows]
-            column_sums(xp, dy[rows], sums[0, i])
-            xp.dot(inverse[rows], t, out=sums[1, i])
-
-    parallel(xp, compute, sums.shape[1])
+    work, step = scratch(xp, x, sums.dtype), part_rows(x.shape[1])
+    for i in range(sums.shape[1]):
+        rows = slice(i * step, (i + 1) * step)
+        t = _distance(xp, x, mean, rows, work[: len(x[rows])])
+        t *= dy[rows]
+        column_sums(xp, dy[rows], sums[0, i])
+        xp.dot(inverse[rows], t, out=sums[1, i])

@@ -9,7 +9,7 @@ CUDA twins: kernels/normalization.cu.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,6 @@ import numpy as np
 from gpunn.backend.cuda import THREADS, contiguous, raw
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.threads import parallel
 from gpunn.ops.examples import normal, unwritten
 
 PART = 1 << 16  # elements
@@ -48,12 +47,11 @@ def part_count(rows: int, width: int) -> int:
     return -(-rows // part_rows(width))
 
 
-def in_parts(xp: Any, x: Array, work: Callable[[list[slice]], None]) -> None:
-    """`work` on the rows of each part of x, shared among threads; all at once on a GPU."""
-    n, width = x.shape
-    step = part_rows(width) if xp is np else max(n, 1)
-    parts = [slice(first, min(first + step, n)) for first in range(0, n, step)]
-    parallel(xp, lambda some: work(parts[some]), len(parts))
+def parts(xp: Any, rows: int, width: int) -> Iterator[slice]:
+    """The rows of each part; all at once on a GPU."""
+    step = part_rows(width) if xp is np else max(rows, 1)
+    for first in range(0, rows, step):
+        yield slice(first, min(first + step, rows))
 
 
 @lru_cache(maxsize=64)
@@ -123,25 +121,21 @@ def _launch_moments(x: Array, means: Array, squares: Array) -> Any:
 )
 def moments_of_parts(xp: Any, x: Array, means: Array, squares: Array) -> None:
     """means = Σ x / n, squares = Σ (x - means)², for each part of the rows of X"""
+    work = scratch(xp, x, means.dtype)
     step = part_rows(x.shape[1])
-
-    def compute(numbers: slice) -> None:
-        work = scratch(xp, x, means.dtype)
-        for i in range(numbers.start, numbers.stop):
-            part = x[i * step : (i + 1) * step]
-            t = work[: len(part)]
-            mean, square = means[i], squares[i]
-            column_sums(xp, part, mean)
-            mean /= len(part)
-            xp.subtract(part, mean, out=t)
-            column_sums(xp, t, square)
-            error = square / len(part)  # of the mean, by rounding
-            xp.multiply(t, t, out=t)
-            column_sums(xp, t, square)
-            square -= len(part) * error**2
-            mean += error
-
-    parallel(xp, compute, len(means))
+    for i in range(len(means)):
+        part = x[i * step : (i + 1) * step]
+        t = work[: len(part)]
+        mean, square = means[i], squares[i]
+        column_sums(xp, part, mean)
+        mean /= len(part)
+        xp.subtract(part, mean, out=t)
+        column_sums(xp, t, square)
+        error = square / len(part)  # of the mean, by rounding
+        xp.multiply(t, t, out=t)
+        column_sums(xp, t, square)
+        square -= len(part) * error**2
+        mean += error
 
 
 def _combine_examples(rng: np.random.Generator, dtype: str) -> Any:
@@ -209,19 +203,15 @@ def _launch_sums(x: Array, dy: Array, mean: Array, sums: Array) -> Any:
 )
 def channel_sums(xp: Any, x: Array, dy: Array, mean: Array, sums: Array) -> None:
     """sums = (Σ dy, Σ dy · (x - mean)), for each part of the rows of X"""
-    center, step = widened(xp, mean, x.shape[1]), part_rows(x.shape[1])
-
-    def compute(numbers: slice) -> None:
-        work = scratch(xp, x, sums.dtype)
-        for i in range(numbers.start, numbers.stop):
-            rows = slice(i * step, (i + 1) * step)
-            t = work[: len(x[rows])]
-            column_sums(xp, dy[rows], sums[0, i])
-            xp.subtract(x[rows], center, out=t)
-            xp.multiply(t, dy[rows], out=t)
-            column_sums(xp, t, sums[1, i])
-
-    parallel(xp, compute, sums.shape[1])
+    work, mean = scratch(xp, x, sums.dtype), widened(xp, mean, x.shape[1])
+    step = part_rows(x.shape[1])
+    for i in range(sums.shape[1]):
+        rows = slice(i * step, (i + 1) * step)
+        t = work[: len(x[rows])]
+        column_sums(xp, dy[rows], sums[0, i])
+        xp.subtract(x[rows], mean, out=t)
+        xp.multiply(t, dy[rows], out=t)
+        column_sums(xp, t, sums[1, i])
 
 
 def _average_examples(rng: np.random.Generator, dtype: str) -> Any:

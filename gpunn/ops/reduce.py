@@ -16,7 +16,6 @@ from gpunn.backend.cuda import contiguous, cuda_type, raw
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import FLOATS, Kernel, kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.threads import parallel
 from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
 from gpunn.ops.examples import normal, unwritten
@@ -91,13 +90,9 @@ def _sum_rows(x: Array, out: Array) -> None:
         np.dot(_ones(n, x.dtype), x, out=out)
         return
     sums = np.empty((-(-n // _ROWS), x.shape[1]), x.dtype)
-
-    def sum_blocks(part: slice) -> None:
-        for i in range(part.start, part.stop):
-            block = x[i * _ROWS : (i + 1) * _ROWS]
-            np.dot(_ones(len(block), x.dtype), block, out=sums[i])
-
-    parallel(np, sum_blocks, len(sums))
+    for i, total in enumerate(sums):
+        block = x[i * _ROWS : (i + 1) * _ROWS]
+        np.dot(_ones(len(block), x.dtype), block, out=total)
     np.add.reduce(sums, axis=0, out=out)
 
 

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from gpunn.backend import blas, threads
-from gpunn.ops import updates
-from gpunn.ops.pointwise import kernels
 
 
 @pytest.fixture(autouse=True)
@@ -85,37 +83,6 @@ def test_a_forked_process_has_threads_of_its_own():
     if child == 0:
         os._exit(0 if len(threads.parallel(np, lambda part: part, 3)) == 3 else 1)
     assert os.waitpid(child, 0)[1] == 0
-
-
-@pytest.mark.parametrize("shape", [(7, threads.ENOUGH // 4), (threads.ENOUGH + 5,), (1, 300_000)])
-def test_elementwise_kernels_give_the_same_in_parts(shape, monkeypatch):
-    rng = np.random.default_rng(0)
-    x, dy = rng.normal(size=(2, *shape)).astype("float32")
-    forward, backward = kernels["gelu"]
-
-    def run():
-        y, dx = np.empty_like(x), np.empty_like(x)
-        forward(x, y)
-        backward(x, y, dy, dx)
-        return y, dx
-
-    shared = run()
-    monkeypatch.setattr(blas, "threads", lambda: 1)
-    for a, b in zip(shared, run(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_an_update_gives_the_same_in_parts(monkeypatch):
-    rng = np.random.default_rng(0)
-    start = rng.uniform(0.1, 1, (4, 2 * updates.BLOCK + 3)).astype("float32")
-    results = []
-    for count in (3, 1):
-        monkeypatch.setattr(blas, "threads", lambda count=count: count)
-        arrays = start.copy()
-        rate = np.full(1, 0.01, "float32")
-        updates.adam(*arrays, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
-        results.append(arrays)
-    np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Accelerate does not say")
