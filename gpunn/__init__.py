@@ -15,6 +15,7 @@ from gpunn import (
     models,
     ops,
     optimizers,
+    preprocessing,
     random,
     regularizers,
     utils,

@@ -12,7 +12,7 @@ from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.random import host_generator
 from gpunn.naming import unique_name
 from gpunn.objects import Configurable
-from gpunn.ops import noise
+from gpunn.ops import noise, sampling
 from gpunn.ops.creation import cast, convert_to_tensor
 from gpunn.seeding import next_seed
 
@@ -87,6 +87,21 @@ def randint(
     seed = seed.next_seed() if isinstance(seed, SeedGenerator) else seed
     generator = host_generator(next_seed() if seed is None else seed % 2**32, 0)
     return cast(convert_to_tensor(generator.integers(minval, maxval, tuple(shape))), dtype)
+
+
+def categorical(
+    logits: Any,
+    num_samples: int,
+    dtype: Any = "int32",
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """Classes by their log-probabilities: logits (batch, classes) -> (batch, num_samples).
+
+    Class k has the probability e^(logits_k) / Σ_j e^(logits_j). Both backends draw the same ones.
+
+    >>> gpunn.random.categorical(logits / temperature, 1, seed=generator)
+    """
+    return sampling.categorical(logits, _state(seed), num_samples, dtype)
 
 
 def dropout(

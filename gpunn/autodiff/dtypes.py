@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import config
-from gpunn.errors import unknown_name
+from gpunn.errors import DTypeError, unknown_name
 
 NAMES = (
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
@@ -37,6 +37,8 @@ def as_dtype(dtype: Any = None) -> np.dtype:
         dtype = _PYTHON[dtype] or config.floatx() if dtype in _PYTHON else np.dtype(dtype).name
     elif hasattr(dtype, "name"):
         dtype = dtype.name
+    if dtype in ("string", "str"):
+        raise DTypeError("Tensors hold numbers: vectorize strings before fit(), x = layer(texts).")
     if dtype not in NAMES:
         raise unknown_name("dtype", dtype, NAMES)
     return _numpy_dtype(dtype)

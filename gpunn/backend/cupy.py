@@ -47,7 +47,8 @@ class CupyBackend:
         if isinstance(value, np.ndarray) and value.dtype.kind in "OSUMm":
             raise DTypeError(
                 f"gpunn computes with numbers, received an array of dtype {value.dtype} and shape "
-                f"{value.shape}. Ragged rows or text inside? Pad or encode it first."
+                f"{value.shape}. Ragged rows? Pad them, by utils.pad_sequences. Text? Vectorize it "
+                f"by layers.TextVectorization before fit()."
             )
         if local.recorder is not None and isinstance(value, np.ndarray):
             local.recorder.host_data()

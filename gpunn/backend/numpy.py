@@ -45,7 +45,8 @@ class NumpyBackend:
         if array.dtype.kind in "OSUMm":
             raise DTypeError(
                 f"gpunn computes with numbers, received an array of dtype {array.dtype} and shape "
-                f"{array.shape}. Ragged rows or text inside? Pad or encode it first."
+                f"{array.shape}. Ragged rows? Pad them, by utils.pad_sequences. Text? Vectorize it "
+                f"by layers.TextVectorization before fit()."
             )
         return array
 

@@ -15,6 +15,7 @@ from gpunn.layers.augmentation import RandomCrop, RandomFlip
 from gpunn.layers.augmentation_color import RandomBrightness, RandomContrast
 from gpunn.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
 from gpunn.layers.bidirectional import Bidirectional
+from gpunn.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from gpunn.layers.convolution import Conv1D, Conv2D, Conv3D
 from gpunn.layers.convolution_depthwise import (
     DepthwiseConv1D,
@@ -91,6 +92,10 @@ from gpunn.layers.rnn import RNN, StackedRNNCells
 from gpunn.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell
 from gpunn.layers.rnn_fused import GRU, LSTM, SimpleRNN
 from gpunn.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
+from gpunn.layers.text_discretization import Discretization
+from gpunn.layers.text_encoding import CategoryEncoding, Hashing
+from gpunn.layers.text_lookups import IntegerLookup, StringLookup
+from gpunn.layers.text_vectorization import TextVectorization
 from gpunn.layers.time_distributed import TimeDistributed
 from gpunn.objects import by_names, lookup
 from gpunn.objects import serialize as serialize
@@ -129,10 +134,11 @@ _TABLE = by_names(
     ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
     AlphaDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D,
     CenterCrop, Normalization, Rescaling, Resizing,
+    CategoryEncoding, Discretization, Hashing, IntegerLookup, StringLookup, TextVectorization,
     RandomBrightness, RandomContrast, RandomCrop, RandomFlip, RandomRotation, RandomTranslation,
     RandomZoom,
     RNN, SimpleRNN, LSTM, GRU, SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells, Bidirectional,
-    TimeDistributed,
+    TimeDistributed, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D,
     AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D,
     AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
     AveragePooling1D, AveragePooling2D, AveragePooling3D,
@@ -173,10 +179,12 @@ __all__ = [
     "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
     "AlphaDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
     "CenterCrop", "Normalization", "Rescaling", "Resizing",
+    "CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup",
+    "TextVectorization",
     "RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation",
     "RandomTranslation", "RandomZoom",
     "RNN", "SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells",
-    "Bidirectional", "TimeDistributed",
+    "Bidirectional", "TimeDistributed", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
     "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",

@@ -136,12 +136,13 @@ class RNN(Layer):
                 f"{type(self).__name__} '{self.name}' has {len(self.state_size)} state(s) of size "
                 f"{self.state_size}, received {len(initial_state)}."
             )
-        for size, state in zip(self.state_size, initial_state, strict=True):
-            shape = tuple(getattr(state, "shape", ()))
-            if isinstance(size, int) and shape and shape[1:] != (size,):
+        expected = _flat_shapes(self._state_shapes(tuple(sequences.shape)))
+        for shape, state in zip(expected, flat(list(initial_state)), strict=True):
+            received = tuple(getattr(state, "shape", ()))
+            if received and received[1:] != shape[1:]:
                 raise ValueError(
-                    f"{type(self).__name__} '{self.name}': a state must have shape (batch, {size})"
-                    f", received {shape}."
+                    f"{type(self).__name__} '{self.name}': a state must have shape "
+                    f"(batch, {', '.join(map(str, shape[1:]))}), received {received}."
                 )
         return list(initial_state)
 
@@ -207,14 +208,21 @@ class RNN(Layer):
 
     # --- shapes, masks, config ---
 
-    def _shapes_for(self, shape: SymbolicShape, with_states: bool) -> Any:
-        states = [
+    def _state_shapes(self, shape: SymbolicShape) -> list[Any]:
+        """Those of the states, for sequences of this shape."""
+        return [
             (shape[0], n) if isinstance(n, int) else [(shape[0], m) for m in n]
             for n in self.state_size
         ]
-        size = output_size(self.cell)
-        output = (*shape[:2], size) if self.return_sequences else (shape[0], size)
-        return (output, *states) if with_states else output
+
+    def _step_shape(self, shape: SymbolicShape) -> SymbolicShape:
+        """That of the output of one step, without the batch."""
+        return (output_size(self.cell),)
+
+    def _shapes_for(self, shape: SymbolicShape, with_states: bool) -> Any:
+        kept = shape[:2] if self.return_sequences else shape[:1]
+        output = (*kept, *self._step_shape(shape))
+        return (output, *self._state_shapes(shape)) if with_states else output
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         return self._shapes_for(tuple(sequences_shape), self.return_state)

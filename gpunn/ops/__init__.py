@@ -114,6 +114,7 @@ from gpunn.ops.elementwise import (
 )
 from gpunn.ops.elementwise import log_ as log
 from gpunn.ops.elementwise import sqrt_ as sqrt
+from gpunn.ops.encoding import digitize, multi_hot, searchsorted, token_counts
 from gpunn.ops.gemm import dense, matmul
 from gpunn.ops.indexing import flip, getitem, split, take, unstack
 from gpunn.ops.noise import dropout
