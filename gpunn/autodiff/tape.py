@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from gpunn.autodiff.dtypes import is_float
+from gpunn.autodiff.rows import RowGradient, densely
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.backend import devices
 from gpunn.backend.kernel import kernel
@@ -27,6 +28,7 @@ class _State(threading.local):
 
     def __init__(self) -> None:
         self.destinations: dict[int, Array] = {}  # where the gradient of an array (by id) shall go
+        self.by_rows: set[int] = set()  # arrays (by id) whose gradient may be a RowGradient
 
 
 state = _State()
@@ -62,6 +64,11 @@ def grad_like(array: Array) -> Array:
     return devices.empty_like(array) if place is None else place
 
 
+def takes_rows(array: Array) -> bool:
+    """Whether the gradient of this input may be a `RowGradient`."""
+    return id(array) in state.by_rows
+
+
 class Tape:
     """Records `(output, tracked inputs, gradients)` of every op on a tracked tensor."""
 
@@ -81,10 +88,12 @@ class Tape:
         wanted: Sequence[Tensor],
         into: Sequence[Array] | None = None,
         keep: bool = False,
-    ) -> list[Array | None]:
+        by_rows: Sequence[bool] = (),
+    ) -> list[Any]:
         """Gradients of `wanted`, given those of the outputs: `{id(tensor): dy}`.
 
         `into` gives each wanted gradient a place. Without `keep`, records are freed on the way.
+        Where `by_rows` is True, the gradient may be a `RowGradient`, which has no place.
         """
         _refuse_while_recording()
         grads = dict(seeds)
@@ -92,6 +101,7 @@ class Tape:
         if into is not None:
             state.destinations = {id(t.data): place for t, place in zip(wanted, into, strict=True)}
             owned = {id(place) for place in into}
+        state.by_rows = {id(t.data) for t, may in zip(wanted, by_rows, strict=False) if may}
         kept: dict[int, Array] = {}
         wanted_ids = {id(t) for t in wanted}
         try:
@@ -101,7 +111,7 @@ class Tape:
                 if dy is not None:
                     _propagate(dy, inputs, gradients, grads, owned)
         finally:
-            state.destinations = {}
+            state.destinations, state.by_rows = {}, set()
         found = [kept.get(id(t), grads.get(id(t))) for t in wanted]
         return found if into is None else _settle(found, into)
 
@@ -153,7 +163,10 @@ def _propagate(dy: Any, inputs: list, gradients: Any, grads: dict, owned: set[in
         before = grads.get(id(x))
         if before is None:
             grads[id(x)] = dx
-        elif id(before) in owned:
+            continue
+        before, dx = densely(before), densely(dx)
+        grads[id(x)] = before
+        if id(before) in owned:
             accumulate(before, dx, before)
         else:
             total = devices.empty_like(before)
@@ -162,10 +175,10 @@ def _propagate(dy: Any, inputs: list, gradients: Any, grads: dict, owned: set[in
             grads[id(x)] = total
 
 
-def _settle(found: list[Array | None], into: Sequence[Array]) -> list[Array | None]:
+def _settle(found: list[Any], into: Sequence[Array]) -> list[Any]:
     """Copy the gradients that were not written to their place."""
     for i, (gradient, place) in enumerate(zip(found, into, strict=True)):
-        if gradient is not None and gradient is not place:
+        if gradient is not None and gradient is not place and type(gradient) is not RowGradient:
             copy_into(gradient, place)
             found[i] = place
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.backend.alarms import check_alarms
 from gpunn.backend.capture import GraphRecorder, PinnedInput
 from gpunn.backend.protocol import Array, Shape
 from gpunn.backend.thread import local
@@ -55,7 +56,9 @@ class CupyBackend:
         return self.xp.asarray(value, dtype)
 
     def to_numpy(self, array: Array) -> np.ndarray:
-        return array.get()
+        found = array.get()
+        check_alarms(self)
+        return found
 
     def empty(self, shape: Shape, dtype: Any) -> Array:
         return self.xp.empty(shape, dtype)

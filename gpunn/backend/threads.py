@@ -38,8 +38,8 @@ class _Team:
     def hire(self, size: int) -> None:
         """See to it that there are so many."""
         while self.size < size:
-            self.size += 1
             threading.Thread(target=self._serve, name="gpunn", daemon=True).start()
+            self.size += 1  # not before: the system may refuse a thread
 
     def _serve(self) -> None:
         while True:

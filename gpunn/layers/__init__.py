@@ -11,6 +11,7 @@ from gpunn.layers.adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
+from gpunn.layers.attention import AdditiveAttention, Attention
 from gpunn.layers.augmentation import RandomCrop, RandomFlip
 from gpunn.layers.augmentation_color import RandomBrightness, RandomContrast
 from gpunn.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
@@ -26,6 +27,7 @@ from gpunn.layers.convolution_depthwise import (
 from gpunn.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from gpunn.layers.core import Activation, Dense, Identity, Input, Lambda
 from gpunn.layers.dot_product import Dot, dot
+from gpunn.layers.embedding import Embedding, Masking
 from gpunn.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -34,6 +36,7 @@ from gpunn.layers.global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
+from gpunn.layers.group_query_attention import GroupQueryAttention
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
 from gpunn.layers.merging import (
@@ -52,6 +55,7 @@ from gpunn.layers.merging import (
     multiply,
     subtract,
 )
+from gpunn.layers.multi_head_attention import MultiHeadAttention
 from gpunn.layers.normalization import BatchNormalization
 from gpunn.layers.normalization_features import (
     GroupNormalization,
@@ -139,6 +143,7 @@ _TABLE = by_names(
     RandomZoom,
     RNN, SimpleRNN, LSTM, GRU, SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells, Bidirectional,
     TimeDistributed, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D,
+    Embedding, Masking, Attention, AdditiveAttention, MultiHeadAttention, GroupQueryAttention,
     AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D,
     AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
     AveragePooling1D, AveragePooling2D, AveragePooling3D,
@@ -185,6 +190,8 @@ __all__ = [
     "RandomTranslation", "RandomZoom",
     "RNN", "SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells",
     "Bidirectional", "TimeDistributed", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
+    "Embedding", "Masking", "Attention", "AdditiveAttention", "MultiHeadAttention",
+    "GroupQueryAttention",
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
     "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",

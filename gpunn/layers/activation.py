@@ -161,6 +161,10 @@ class Softmax(Layer):
     def call(self, x: Any, mask: Any = None) -> Any:
         if mask is not None:
             x = ops.where(mask, x, -3e4 if self.compute_dtype == "float16" else -3e38)
+        y = self._softmax(x)
+        return y if mask is None else ops.where(mask, y, 0.0)  # also where all is masked
+
+    def _softmax(self, x: Any) -> Any:
         if isinstance(self.axis, int):
             return ops.softmax(x, axis=self.axis)
         if len(self.axis) == 1:

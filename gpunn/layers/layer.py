@@ -201,8 +201,9 @@ class Layer(Tracked, Configurable):
             if mask is not None and takes.mask:
                 kwargs["mask"] = mask
             for position, name in takes.other_masks:
-                if kwargs.get(name) is None and position < len(args):
-                    kwargs[name] = mask_of(args[position])
+                if kwargs.get(name) is None:
+                    later = kwargs.get(takes.names[position])
+                    kwargs[name] = mask_of(args[position] if position < len(args) else later)
             if self._called:
                 outputs = self.call(*args, **kwargs)
             else:
@@ -250,13 +251,13 @@ class Layer(Tracked, Configurable):
             self.build(next(iter(shapes.values()), None))
             return
         given = {f"{name}_shape": shape for name, shape in shapes.items() if shape is not None}
-        missing = [p for p in wanted if p not in given]
+        missing = [p for p, needed in wanted.items() if needed and p not in given]
         if missing:
             raise ValueError(
                 f"Layer '{self.name}': build() asks for {missing}, but call() has the arguments "
                 f"{list(names)}. Name the parameters of build() <argument>_shape."
             )
-        self.build(**{p: given[p] for p in wanted})
+        self.build(**{p: given[p] for p in wanted if p in given})
 
     def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
         if not self.supports_masking:

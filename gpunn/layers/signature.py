@@ -27,9 +27,10 @@ def call_signature(call: Callable[..., Any]) -> CallSignature:
 
 
 @cache
-def build_parameters(build: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of an unbound `build` method's parameters, without self."""
-    return tuple(inspect.signature(build).parameters)[1:]
+def build_parameters(build: Callable[..., Any]) -> dict[str, bool]:
+    """The parameters of an unbound `build` method, without self, and whether each must be given."""
+    parameters = list(inspect.signature(build).parameters.values())[1:]
+    return {p.name: p.default is p.empty for p in parameters}
 
 
 def mask_of(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import packed
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import normalize_axis
+
+_BLOCK = 1 << 15  # elements
 
 # Kernels see the softmax axis last: `_rows` brings it there.
 
@@ -40,6 +43,18 @@ def _launch(*arrays: Array) -> Any:
     return (x.size // n,), (threads,), (*arrays, np.int32(n)), 0
 
 
+def _in_blocks(xp: Any, work: Callable[..., None], *arrays: Array) -> None:
+    """work(*rows of the arrays), block by block on the CPU, so that a block stays in the cache."""
+    first = arrays[0]
+    if xp is not np or first.size <= _BLOCK or first.ndim < 2 or not contiguous(*arrays):
+        work(*arrays)
+        return
+    flat = [a.reshape(-1, a.shape[-1]) for a in arrays]
+    step = max(1, _BLOCK // first.shape[-1])
+    for start in range(0, len(flat[0]), step):
+        work(*[a[start : start + step] for a in flat])
+
+
 def exp_shifted(xp: Any, x: Array, out: Array) -> Array:
     """out = e^(x - max x) along the last axis; returns its sums."""
     xp.subtract(x, xp.max(x, axis=-1, keepdims=True), out=out)
@@ -50,16 +65,24 @@ def exp_shifted(xp: Any, x: Array, out: Array) -> Array:
 @kernel(cuda=raw("softmax.cu", "softmax_forward", _launch), examples=_forward_examples)
 def softmax_forward(xp: Any, x: Array, out: Array) -> None:
     """out = e^(x - max x) / Σ e^(x - max x) along the last axis"""
-    out /= exp_shifted(xp, x, out)
+
+    def rows(x: Array, out: Array) -> None:
+        out /= exp_shifted(xp, x, out)
+
+    _in_blocks(xp, rows, x, out)
 
 
 @kernel(cuda=raw("softmax.cu", "softmax_backward", _launch), examples=_backward_examples)
 def softmax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
     """dx = y · (dy - Σ y · dy) along the last axis"""
-    xp.multiply(y, dy, out=dx)
-    inner = xp.sum(dx, axis=-1, keepdims=True)
-    xp.subtract(dy, inner, out=dx)
-    dx *= y
+
+    def rows(y: Array, dy: Array, dx: Array) -> None:
+        xp.multiply(y, dy, out=dx)
+        inner = xp.sum(dx, axis=-1, keepdims=True)
+        xp.subtract(dy, inner, out=dx)
+        dx *= y
+
+    _in_blocks(xp, rows, y, dy, dx)
 
 
 @kernel(cuda=raw("softmax.cu", "log_softmax_forward", _launch), examples=_forward_examples)

@@ -49,10 +49,12 @@ class FlatGroup:
 
     def views(self, flat: Array) -> list[Array]:
         """The part of a flat array for each variable, in its shape."""
-        return [
-            flat[start:end].reshape(variable.shape)
-            for (start, end), variable in zip(self.bounds, self.variables, strict=True)
-        ]
+        return [self.view(flat, i) for i in range(len(self.variables))]
+
+    def view(self, flat: Array, i: int) -> Array:
+        """The part of a flat array for variable `i`, in its shape."""
+        start, end = self.bounds[i]
+        return flat[start:end].reshape(self.variables[i].shape)
 
     def bind(self) -> None:
         """Make the variables views of `weights`, where they are not (any more)."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpunn.autodiff.rows import RowGradient
 from gpunn.backend.protocol import Array
-from gpunn.ops import updates
+from gpunn.ops import row_updates, updates
 from gpunn.optimizers.flat import FlatGroup
 from gpunn.optimizers.optimizer import Optimizer, is_number
 
@@ -34,12 +35,16 @@ class SGD(Optimizer):
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
         self.momentum, self.nesterov = momentum, nesterov
         self.slots = {"momentum": 0.0} if momentum else {}
+        self.leaves_others = not momentum
 
     def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
         if self.momentum:
             updates.sgd_momentum(w, g, *slots, rate, momentum=self.momentum, nesterov=self.nesterov)
         else:
             updates.sgd(w, g, rate)
+
+    def update_rows(self, w: Array, g: RowGradient, slots: list[Array], rate: Array) -> None:
+        row_updates.sgd_rows(w, g.sums, g.rows, g.count, rate)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
@@ -99,6 +104,8 @@ class Adagrad(Optimizer):
     >>> gpunn.optimizers.Adagrad(0.001)
     """
 
+    leaves_others = True
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -116,6 +123,9 @@ class Adagrad(Optimizer):
 
     def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
         updates.adagrad(w, g, *slots, rate, epsilon=self.epsilon)
+
+    def update_rows(self, w: Array, g: RowGradient, slots: list[Array], rate: Array) -> None:
+        row_updates.adagrad_rows(w, g.sums, *slots, g.rows, g.count, rate, epsilon=self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.rows import RowGradient
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.protocol import Array
@@ -56,6 +57,8 @@ class Optimizer(Configurable):
     slots: Mapping[str, float] = MappingProxyType({})
     #: Slots that take turns in `variables`: both of the first weight, both of the second, ...
     alternating: tuple[str, ...] = ()
+    #: Whether a gradient of zeros changes nothing, so that `update_rows` may do a table's update.
+    leaves_others: bool = False
 
     def __init__(
         self,
@@ -191,6 +194,12 @@ class Optimizer(Configurable):
             self.build(variables)
         return [self._groups[g].gradient_views[i] for g, i in map(self._place, variables)]
 
+    def takes_rows(self, variables: Sequence[Variable]) -> list[bool]:
+        """Whose gradient may be a `RowGradient`: all that moves then is the rows it names."""
+        plain = self.leaves_others and self.weight_decay is None
+        plain = plain and self.clipnorm is self.clipvalue is self.global_clipnorm is None
+        return [plain and v.constraint is None and v.regularizer is None for v in variables]
+
     def _place(self, variable: Variable) -> tuple[int, int]:
         try:
             return self._index[id(variable)]
@@ -231,16 +240,18 @@ class Optimizer(Configurable):
                     )
                 copy_into(array, place)
             arrays.append(array)
-        self.apply_buffers(variables, [array is not None for array in arrays])
+        self.apply_buffers(variables, arrays)
 
     def _refresh_rate(self) -> None:
         """Put the learning rate of a schedule or function into its variable, before an update."""
         fill(self._learning_rate.data, value=self._rate_now())
         self._updates += 1
 
-    def apply_buffers(self, variables: Sequence[Variable], present: Sequence[bool]) -> None:
-        """One update with the gradients that stand in the flat buffers already."""
-        plan = self._planned(variables, tuple(present))
+    def apply_buffers(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> None:
+        """One update with gradients that stand in the flat buffers already, or are `RowGradient`s;
+        None where a variable has none.
+        """
+        plan = self._planned(variables, tuple([g if g is None else type(g) for g in gradients]))
         if callable(self._given_rate):
             before_replays(self._refresh_rate)
         self._clip(plan)
@@ -254,20 +265,32 @@ class Optimizer(Configurable):
             self.prepare(group)
             for w, g, slots in part.runs:
                 self.update(w, g, slots, group.rate)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            if type(gradient) is RowGradient:
+                self._update_table(variable, gradient)
         updates.increment(self.iterations.data)
         for variable in variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable))
 
-    def _planned(self, variables: Sequence[Variable], present: tuple[bool, ...]) -> list[_Part]:
-        """What an update with these gradients touches; kept while the same ones come again."""
-        key = (tuple(map(id, variables)), present)
+    def _update_table(self, variable: Variable, gradient: RowGradient) -> None:
+        """The update of the rows that a gradient names."""
+        g, i = self._place(variable)
+        group = self._groups[g]
+        slots = [group.view(slot[g], i) for slot in self._slots.values()]
+        self.update_rows(group.weight_views[i], gradient, slots, group.rate)
+
+    def _planned(self, variables: Sequence[Variable], kinds: tuple) -> list[_Part]:
+        """What an update with gradients of these types touches, but for `RowGradient`s; kept while
+        the same ones come again.
+        """
+        key = (tuple(map(id, variables)), kinds)
         if key != self._plan_key:
-            self._check_present(variables, present)
+            self._check_present(variables, [kind is not None for kind in kinds])
             chosen = [[False] * len(group.variables) for group in self._groups]
-            for variable, has_gradient in zip(variables, present, strict=True):
+            for variable, kind in zip(variables, kinds, strict=True):
                 g, i = self._place(variable)
-                chosen[g][i] = has_gradient
+                chosen[g][i] = kind is not None and kind is not RowGradient
             self._plan = [
                 _Part(group, take, self._decays(group, take), [s[g] for s in self._slots.values()])
                 for g, (group, take) in enumerate(zip(self._groups, chosen, strict=True))
@@ -282,6 +305,10 @@ class Optimizer(Configurable):
     def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
         """The method: change the flat weights `w` and the slots, given gradients `g`."""
         raise NotImplementedError(f"{type(self).__name__} must override update().")
+
+    def update_rows(self, w: Array, g: RowGradient, slots: list[Array], rate: Array) -> None:
+        """`update` of the rows of one variable; for methods that have `leaves_others`."""
+        raise NotImplementedError(f"{type(self).__name__} must override update_rows().")
 
     def _check_present(self, variables: Sequence[Variable], present: Sequence[bool]) -> None:
         if not any(present):

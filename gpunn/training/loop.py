@@ -124,7 +124,7 @@ class Loop:
         after = callbacks.using("on_train_batch_end", "on_batch_end")
         number = -1
         for number, batch in enumerate(source.epoch()):
-            if step is None:
+            if step is None or not step.has_optimizer():  # a callback may compile
                 step = self.model.step_for(batch[0])
             if isinstance(source.data, IterableData):
                 self.check(step, batch)

@@ -11,6 +11,7 @@ from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.backend.threads import leading
+from gpunn.changes import changes
 from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
 from gpunn.training.data import leaves, signature, to_tensors
@@ -48,12 +49,20 @@ class Step:
         self._optimizer = model.optimizer
         self._places: list[Array] | None = None  # where the gradients go
         self._seed: Array | None = None
+        self._asked_at = changes.count  # when it was known that the model's steps are recorded
 
     def is_outdated(self) -> bool:
-        """Whether it was made for other trainable weights or another optimizer."""
+        """Whether it was made for other trainable weights, another optimizer or other settings."""
         now = self.model.trainable_variables
         moved = [*map(id, self.variables)] != [*map(id, now)]
-        return moved or self._optimizer is not self.model.optimizer
+        if not moved and self._asked_at != changes.count:
+            self._asked_at = changes.count
+            moved = bool(self.recordings) != self.model.records_steps()
+        return moved or not self.has_optimizer()
+
+    def has_optimizer(self) -> bool:
+        """Whether the model still learns by the optimizer that this step was made for."""
+        return self._optimizer is self.model.optimizer
 
     def train(self, x: Any, y: Any, sample_weight: Any, owned: bool = False) -> None:
         """One update of the weights. `owned`: the arrays are ours to keep, nobody else's."""
@@ -109,8 +118,10 @@ class Step:
             optimizer = model.optimizer
             if self._places is None:
                 self._places = optimizer.gradient_buffers(self.variables)
-            found = tape.backward({id(loss): self._one(loss)}, self.variables, self._places)
-            optimizer.apply_buffers(self.variables, [g is not None for g in found])
+            by_rows = optimizer.takes_rows(self.variables)
+            seeds = {id(loss): self._one(loss)}
+            found = tape.backward(seeds, self.variables, self._places, by_rows=by_rows)
+            optimizer.apply_buffers(self.variables, found)
 
     def _test(self, x: Any, y: Any, sample_weight: Any) -> None:
         y_pred = self.model(x, training=False)

@@ -132,9 +132,13 @@ class Trainer:
         if x is not None and not self.built:  # type: ignore[attr-defined]
             with no_grad():
                 self(to_tensors(x), training=False)  # type: ignore[operator]
-        records = can_record(self) if self.jit_compile == "auto" else self.jit_compile
-        self._step = Step(self, records and self.compiled)
+        self._step = Step(self, self.records_steps())
         return self._step
+
+    def records_steps(self) -> bool:
+        """Whether steps are recorded, with the layers, metrics and settings of now."""
+        wanted = can_record(self) if self.jit_compile == "auto" else self.jit_compile
+        return bool(wanted and self.compiled)
 
     def step_for(self, x: Any) -> Step:
         """The step with its recordings, made anew where it no longer fits."""

@@ -38,6 +38,7 @@ CASES = [
 
 for sizes, c, kernel, k, groups, strides, padding, size, steps, pool_padding in CASES:
     rank = len(sizes)
+    of_op = options(rank, strides, padding, 1)
     sliding = Sliding("max_pool", each(size, rank), each(steps, rank), pool_padding)
     add(
         "convolution_max_pool",
@@ -46,8 +47,6 @@ for sizes, c, kernel, k, groups, strides, padding, size, steps, pool_padding in 
         lambda x, w, a=(strides, padding), p=(size, steps, pool_padding): pooled(
             convolved(x, w, None, *a), *p
         ),
-        call=lambda x, w, o=options(rank, strides, padding, 1), s=sliding: convolution_max_pool(
-            x, w, pool=s, **o
-        ),
+        call=lambda x, w, o=of_op, s=sliding: convolution_max_pool(x, w, pool=s, **o),
         differentiable=(0, 1),
     )
