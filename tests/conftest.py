@@ -12,10 +12,10 @@ os.environ.setdefault("GPUNN_BACKEND", "numpy")
 os.environ["GPUNN_CACHE_DIR"] = tempfile.mkdtemp(prefix="gpunn-tests-")  # not the user's own
 os.environ.setdefault("GPUNN_ROUTE_TIMING", "0")  # the same routes in each run
 
-import pytest  # noqa: E402
+import pytest
 
-from gpunn import config  # noqa: E402
-from gpunn.backend import cublaslt, devices  # noqa: E402
+from gpunn import config
+from gpunn.backend import cublaslt, devices
 
 atexit.register(shutil.rmtree, os.environ["GPUNN_CACHE_DIR"], ignore_errors=True)
 
