@@ -1,7 +1,8 @@
 """What a workload's network is made of, in words that every side translates.
 
-Arrays are channels-last, as in Keras: images are (n, H, W, C), kernels (*sizes, in, out). Each
-layer knows the shape of its output (without the batch) and makes its weights, in Keras' order.
+Arrays are channels-last, as in Keras: images are (n, H, W, C), sequences (n, T, F), kernels
+(*sizes, in, out). Each layer knows the shape of its output (without the batch) and makes its
+weights, in Keras' order.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ def glorot(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 def per_channel(rng: np.random.Generator, sizes: Shape, channels: int) -> np.ndarray:
     """A depthwise kernel (*sizes, channels, 1): Glorot uniform for each channel on its own."""
     return np.concatenate([glorot(rng, (*sizes, 1, 1)) for _ in range(channels)], axis=-2)
+
+
+def orthogonal(rng: np.random.Generator, n: int, m: int) -> np.ndarray:
+    """n orthonormal rows of length m >= n."""
+    return np.linalg.qr(rng.standard_normal((m, n)))[0].T.astype("float32")
 
 
 def same_padding(length: int, size: int, stride: int) -> tuple[int, int]:
@@ -161,8 +167,62 @@ class Residual:
         return last.output(before)
 
 
-Layer = Dense | Conv | Depthwise | Separable | MaxPool | Flatten | BatchNorm | GlobalPool | Residual
-Leaf = Dense | Conv | Depthwise | Separable | MaxPool | Flatten | BatchNorm | GlobalPool
+@dataclass(frozen=True)
+class Embedding:
+    """A vector for each token."""
+
+    vocabulary: int
+    features: int
+
+    def output(self, shape: Shape) -> Shape:
+        return (*shape, self.features)
+
+    def weights(self, rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
+        return [rng.uniform(-0.05, 0.05, (self.vocabulary, self.features)).astype("float32")]
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """An "lstm", or a "gru" with its reset after the product; sequences.
+
+    Gives the last output, or all in `sequences`; of `both` directions side by side.
+    """
+
+    kind: str
+    units: int
+    sequences: bool = False
+    both: bool = False
+
+    def output(self, shape: Shape) -> Shape:
+        features = self.units * (1 + self.both)
+        return (shape[0], features) if self.sequences else (features,)
+
+    def weights(self, rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
+        """W, U, b of each direction. Gates: i, f, c, o of an LSTM, b_f = 1; z, r, h of a GRU."""
+        found, n = [], self.units
+        for _ in range(1 + self.both):
+            bias = np.zeros(4 * n if self.kind == "lstm" else (2, 3 * n), "float32")
+            if self.kind == "lstm":
+                bias[n : 2 * n] = 1
+            width = bias.shape[-1]
+            found += [glorot(rng, (shape[-1], width)), orthogonal(rng, n, width), bias]
+        return found
+
+
+@dataclass(frozen=True)
+class StepMean:
+    """The mean over the steps; sequences."""
+
+    def output(self, shape: Shape) -> Shape:
+        return shape[-1:]
+
+    def weights(self, rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
+        return []
+
+
+Image = Conv | Depthwise | Separable | MaxPool | BatchNorm | GlobalPool
+Leaf = Dense | Flatten | Image | Embedding | Recurrent | StepMean
+Layer = Leaf | Residual
 
 
 def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape]]:

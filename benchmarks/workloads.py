@@ -13,11 +13,14 @@ from benchmarks.layers import (
     Conv,
     Dense,
     Depthwise,
+    Embedding,
     Flatten,
     Layer,
     MaxPool,
+    Recurrent,
     Separable,
     Shape,
+    StepMean,
     leaves,
     walk,
 )
@@ -29,10 +32,12 @@ class Workload:
     """A stack of layers, and how it is trained. `shape`: of a sample, channels last.
 
     `loss`: "crossentropy" (softmax, int32 labels), "mse", or "bce" (sigmoid); all from logits.
-    `optimizer`: "adam" (β₁ 0.9, β₂ 0.999), "rmsprop" (ρ 0.9) or "sgd" (momentum 0.9).
+    `optimizer`: "adam" (β₁ 0.9, β₂ 0.999), "rmsprop" (ρ 0.9), "sgd" (momentum 0.9) or "descent"
+    (SGD without momentum).
     `steps`: batches in an epoch. `rounds`: turns of each side. `precision`: of products, "fp32",
     "tf32" (float32 with rounded factors) or "bf16" (mixed precision, float32 weights); GPU only.
-    `ones`: if not 0, x is multi-hot with so many ones in a row, else x is normal.
+    `ones`: if not 0, x is multi-hot with so many ones in a row; `tokens`: if not 0, x is so many
+    different tokens, int32; else x is normal.
     `goals`: ms of gpunn's fit / ms of the other at most.
     """
 
@@ -45,6 +50,7 @@ class Workload:
     optimizer: str
     steps: int
     ones: int = 0
+    tokens: int = 0
     learning_rate: float = 1e-3
     goals: dict[str, float] = field(default_factory=dict)
     rounds: int = 15
@@ -77,31 +83,38 @@ class Workload:
         return [i < 2 or not isinstance(layer, BatchNorm) for layer, n in counts for i in range(n)]
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """x (n, *shape) float32; y (n,) int32 labels or (n, *output()) float32, to learn from x.
+        """x (n, *shape) float32 or tokens; y (n,) int32 labels or (n, *output()) float32.
 
         What is to be learned is linear in x: in the whole sample or, if the network gives a value
-        for each position, in the channels of each position.
+        for each position, in the channels of each position; in the number of each token.
         """
         rng = np.random.default_rng(2)
         n, output = self.steps * self.batch, self.output()
         features = self.shape[-1] if len(output) > 1 else math.prod(self.shape)
+        if self.tokens:
+            x = rng.integers(self.tokens, size=(n, features), dtype="int32")
+            score = rng.standard_normal((self.tokens, output[-1]), "float32")[x].sum(1)
+            return x, self._answers(score, features)
         if self.ones:
             x = np.zeros((n, features), "float32")
             np.put_along_axis(x, rng.integers(features, size=(n, self.ones)), 1, axis=1)
         else:
             x = rng.standard_normal((n, *self.shape), "float32")
         score = x.reshape(-1, features) @ rng.standard_normal((features, output[-1]), "float32")
-        score = score.reshape(n, *output)
+        return x, self._answers(score.reshape(n, *output), features)
+
+    def _answers(self, score: np.ndarray, features: int) -> np.ndarray:
+        """What the loss wants, of scores (n, *output()) that sum up so many features."""
         if self.loss == "crossentropy":
-            return x, score.argmax(axis=1).astype("int32")
+            return score.argmax(axis=1).astype("int32")
         if self.loss == "bce":
-            return x, (score > np.median(score)).astype("float32")
-        return x, np.tanh(score / math.sqrt(features))
+            return (score > np.median(score)).astype("float32")
+        return np.tanh(score / math.sqrt(features))
 
 
 def goals(torch: float, keras: float | None = None) -> dict[str, float]:
     """For all layouts of PyTorch, so that its best counts; and for Keras."""
-    found = {"torch loop": torch, "torch last": torch}
+    found = {"torch loop": torch, "torch last": torch, "torch time": torch}
     return found if keras is None else {**found, "keras fit": keras}
 
 
@@ -178,6 +191,41 @@ WORKLOADS = {
         layers_alone(
             "layer_conv3d", "32x32x32x8, 3x3x3 convolutions to 16 channels and back",
             (32, 32, 32, 8), (Conv(16, 3), Conv(8, 3)), 4, goal=1.4,
+        ),
+        Workload(
+            "lstm_128", "LSTM(128) over 100 steps of 64 features, 10 classes, batch 64, "
+            "softmax cross-entropy, Adam",
+            (100, 64), (Recurrent("lstm", 128), Dense(10)), 64, "crossentropy", "adam",
+            steps=3, rounds=9, goals=goals(torch=1.1, keras=1.0),
+        ),
+        Workload(
+            "gru_128", "GRU(128) over 100 steps of 64 features, 10 classes, batch 64, "
+            "softmax cross-entropy, Adam",
+            (100, 64), (Recurrent("gru", 128), Dense(10)), 64, "crossentropy", "adam",
+            steps=3, rounds=9, goals=goals(torch=1.0, keras=1.0),
+        ),
+        Workload(
+            "lstm_512", "LSTM(512) over 200 steps of 64 features, 10 classes, batch 16, "
+            "softmax cross-entropy, Adam",
+            (200, 64), (Recurrent("lstm", 512), Dense(10)), 16, "crossentropy", "adam",
+            steps=1, rounds=3, goals=goals(torch=1.1, keras=1.0),
+        ),
+        Workload(
+            "bilstm_text", "200 tokens of 20,000, embedded in 32 features, two bidirectional "
+            "LSTM(32), batch 128, sigmoid cross-entropy, Adam",
+            (200,),
+            (
+                Embedding(20_000, 32), Recurrent("lstm", 32, sequences=True, both=True),
+                Recurrent("lstm", 32, both=True), Dense(1),
+            ),
+            128, "bce", "adam", steps=1, rounds=7, tokens=20_000,
+            goals=goals(torch=1.1, keras=1.0),
+        ),
+        Workload(
+            "embedding_100k", "32 tokens of 100,000, the mean of their 64 features, 1 output, "
+            "batch 128, mean squared error, SGD without momentum",
+            (32,), (Embedding(100_000, 64), StepMean(), Dense(1)), 128, "mse", "descent",
+            steps=20, tokens=100_000, learning_rate=0.1, goals=goals(torch=1.1, keras=1.0),
         ),
     )
 }  # fmt: skip

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _digits import BLUE, GREY, ORANGE, load, start
+from _digits import load
+from _shared import BLUE, GREY, ORANGE, start
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure

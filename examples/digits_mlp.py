@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _digits import BLUE, GREY, ORANGE, load, start
+from _digits import load
+from _shared import BLUE, GREY, ORANGE, start
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _digits import BLUE, GREY, ORANGE, Data, load, start
+from _digits import Data, load
+from _shared import BLUE, GREY, ORANGE, start
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from rich.console import Console

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from _digits import BLUE, GREY, ORANGE, load, start
+from _digits import load
+from _shared import BLUE, GREY, ORANGE, start
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console

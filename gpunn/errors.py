@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -39,6 +38,8 @@ class MissingExtraError(GpunnError, ImportError):
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """A ``ValueError`` that says what is unknown and which known name is close to it."""
     names = sorted(known)
+    import difflib
+
     close = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1)
     original = {n.lower(): n for n in names}
     hint = f" Did you mean '{original[close[0]]}'?" if close else ""

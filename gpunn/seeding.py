@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-_sequence = np.random.Generator(np.random.Philox())  # seeded by the operating system
+_sequence: Any = None  # made at first use: importing np.random takes as long as much of gpunn
 
 
 def set_seed(seed: int | None) -> None:
@@ -20,4 +22,6 @@ def set_seed(seed: int | None) -> None:
 
 def next_seed() -> int:
     """The next seed of the sequence, from 0 to 2³² - 1."""
+    if _sequence is None:
+        set_seed(None)  # by the operating system
     return int(_sequence.integers(1 << 32))

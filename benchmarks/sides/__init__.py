@@ -36,6 +36,7 @@ SIDES = {
     "gpunn step": ("benchmarks.sides.gpunn", "BareStep"),
     "torch loop": ("benchmarks.sides.torch", "Loop"),
     "torch last": ("benchmarks.sides.torch", "ChannelsLast"),
+    "torch time": ("benchmarks.sides.torch", "TimeFirst"),
     "jax loop": ("benchmarks.sides.jax", "Loop"),
     "keras fit": ("benchmarks.sides.keras", "Fit"),
 }

@@ -17,14 +17,18 @@ from benchmarks.layers import (
     Conv,
     Dense,
     Depthwise,
+    Embedding,
     Flatten,
     GlobalPool,
     Layer,
     MaxPool,
+    Recurrent,
     Residual,
     Separable,
+    StepMean,
 )
 from benchmarks.sides import Epochs
+from benchmarks.sides.jax_sequences import recurrent
 from benchmarks.workloads import Workload
 
 
@@ -67,6 +71,12 @@ class Forward:
                 return self.normalize(x)
             case GlobalPool():
                 return x.mean((1, 2))
+            case Embedding():
+                return next(rest)[x]
+            case Recurrent():
+                return recurrent(layer, x, rest)
+            case StepMean():
+                return x.mean(1)
             case Residual(path, shortcut):
                 y = self.stack(path, x)
                 return jax.nn.relu(y + self.stack(shortcut, x))
@@ -127,9 +137,18 @@ def sgd(g: Any, m: Any, v: Any, t: Any) -> tuple:
     return m, m, v
 
 
+def descent(g: Any, m: Any, v: Any, t: Any) -> tuple:
+    """The same without momentum: neither m nor v."""
+    return g, m, v
+
+
 LOSSES = {"crossentropy": crossentropy, "mse": mse, "bce": bce}
-OPTIMIZERS = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
-SLOTS = {"adam": (True, True), "rmsprop": (False, True), "sgd": (True, False)}  # m, v
+OPTIMIZERS = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd, "descent": descent}
+#: Whether there is an m, and a v.
+SLOTS = {
+    "adam": (True, True), "rmsprop": (False, True), "sgd": (True, False),
+    "descent": (False, False),
+}  # fmt: skip
 
 
 @partial(
@@ -158,7 +177,7 @@ def step(
 
     def objective(weights: list) -> tuple:
         forward = Forward((w.astype(dtype) for w in weights), iter(averages))
-        z = forward.stack(layers, x.astype(dtype))
+        z = forward.stack(layers, x if x.dtype == "int32" else x.astype(dtype))  # tokens stay
         return loss(z.astype("float32"), y), forward.moved
 
     (value, averages), gradients = jax.value_and_grad(objective, has_aux=True)(weights)

@@ -13,13 +13,16 @@ from benchmarks.layers import (
     Conv,
     Dense,
     Depthwise,
+    Embedding,
     Flatten,
     GlobalPool,
     Layer,
     MaxPool,
+    Recurrent,
     Residual,
     Separable,
     Shape,
+    StepMean,
     walk,
 )
 from benchmarks.sides import Epochs
@@ -48,6 +51,14 @@ def make_layers(keras: Any, layer: Layer, shape: Shape) -> list[Any]:
             return [layers.BatchNormalization(), *([layers.ReLU()] if relu else [])]
         case GlobalPool():
             return [layers.GlobalAveragePooling2D()]
+        case Embedding(vocabulary, features):
+            return [layers.Embedding(vocabulary, features)]
+        case Recurrent(kind, units, sequences, both):
+            kind = {"lstm": layers.LSTM, "gru": layers.GRU}[kind]
+            made = kind(units, return_sequences=sequences)
+            return [layers.Bidirectional(made) if both else made]
+        case StepMean():
+            return [layers.GlobalAveragePooling1D()]
         case Residual(path, shortcut):
             return [make_residual(keras, make_stack(keras, path, shape),
                                   make_stack(keras, shortcut, shape))]  # fmt: skip
@@ -80,7 +91,8 @@ def make_residual(keras: Any, path: list[Any], shortcut: list[Any]) -> Any:
 def make(keras: Any, workload: Workload) -> Any:
     """The model, with the workload's weights."""
     stack = make_stack(keras, workload.layers, workload.shape)
-    model = keras.Sequential([keras.Input(workload.shape), *stack])
+    dtype = "int32" if workload.tokens else None
+    model = keras.Sequential([keras.Input(workload.shape, dtype=dtype), *stack])
     model.set_weights(workload.weights())
     return model
 
@@ -98,6 +110,7 @@ def compile_model(model: Any, keras: Any, workload: Workload, **options: Any) ->
         # √(v + 1e-14), for PyTorch's and the textbook's √v + 1e-7
         "rmsprop": lambda rate: optimizers.RMSprop(rate, epsilon=1e-14),
         "sgd": lambda rate: optimizers.SGD(rate, momentum=0.9),
+        "descent": lambda rate: optimizers.SGD(rate),
     }[workload.optimizer](workload.learning_rate)
     model.compile(optimizer=optimizer, loss=loss, **options)
 

@@ -1,4 +1,7 @@
-"""PyTorch, eager: nn.Sequential and the usual loop, with channels first or last in memory."""
+"""PyTorch, eager: nn.Sequential and the usual loop.
+
+Images with channels first or last in memory, sequences with batch or time first.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,28 @@ from benchmarks.layers import (
     Conv,
     Dense,
     Depthwise,
+    Embedding,
     Flatten,
     GlobalPool,
     Layer,
     Leaf,
     MaxPool,
+    Recurrent,
     Residual,
     Separable,
     Shape,
+    StepMean,
     same_padding,
     walk,
 )
 from benchmarks.sides import Epochs
+from benchmarks.sides.torch_sequences import (
+    MeanOverSteps,
+    RecurrentModule,
+    Vectors,
+    has_steps,
+    put_time_first,
+)
 from benchmarks.workloads import Workload
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -43,6 +56,7 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "adam": lambda parameters, rate: torch.optim.Adam(parameters, rate, eps=1e-7),
     "rmsprop": lambda parameters, rate: torch.optim.RMSprop(parameters, rate, alpha=0.9, eps=1e-7),
     "sgd": lambda parameters, rate: torch.optim.SGD(parameters, rate, momentum=0.9),
+    "descent": lambda parameters, rate: torch.optim.SGD(parameters, rate),
 }
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -83,6 +97,12 @@ def make_modules(layer: Leaf, shape: Shape) -> list[nn.Module]:
             found = [nn.BatchNorm2d(n, eps=1e-3, momentum=0.01)]  # 1 - Keras' momentum
         case GlobalPool():
             found = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        case Embedding(vocabulary, features):
+            found = [Vectors(vocabulary, features)]
+        case Recurrent():
+            found = [RecurrentModule(layer, n)]
+        case StepMean():
+            found = [MeanOverSteps()]
     return [*found, nn.ReLU()] if getattr(layer, "relu", False) else found
 
 
@@ -108,6 +128,9 @@ def make_stack(layers: tuple[Layer, ...], shape: Shape, weights: Iterator[Any]) 
             continue
         for module in make_modules(layer, before):
             stack.append(module)
+            if isinstance(module, (RecurrentModule, Vectors)):
+                module.load(weights)
+                continue
             for tensor in tensors(module):
                 values = in_torch_order(next(weights), flattened)
                 tensor.data = torch.from_numpy(values).reshape(tensor.shape)
@@ -124,7 +147,11 @@ def tensors(module: nn.Module) -> list[Any]:
 
 def make(workload: Workload) -> nn.Sequential:
     """The model, with the workload's weights."""
-    return make_stack(workload.layers, workload.shape, iter(workload.weights()))
+    model = make_stack(workload.layers, workload.shape, iter(workload.weights()))
+    for module in model.modules():
+        if isinstance(module, Vectors):
+            module.sparse = workload.optimizer == "descent"  # the others need all gradients
+    return model
 
 
 def in_torch_order(values: np.ndarray, flattened: Shape | None) -> np.ndarray:
@@ -157,10 +184,11 @@ class Loop:
 
     def stored(self, data: Any) -> Any:
         """The data on the device, in the layout in which the batches are gathered."""
-        return (data.movedim(-1, 1) if data.ndim > 2 else data).contiguous().to(self.device)
+        moved = data.ndim > 2 and not has_steps(self.workload.layers)
+        return (data.movedim(-1, 1) if moved else data).contiguous().to(self.device)
 
     def gathered(self, data: Any, rows: Any) -> Any:
-        """A batch (n, channels, *sizes)."""
+        """A batch (n, channels, *sizes), or (n, T, F) for recurrent layers."""
         return data[rows]
 
     def compile(self) -> None:
@@ -173,7 +201,7 @@ class Loop:
         return [self._epoch(shuffle) for _ in range(epochs)]
 
     def _epoch(self, shuffle: bool) -> tuple[float, float]:
-        start, n = time.perf_counter(), len(self.x)
+        start, n = time.perf_counter(), len(self.y)
         order = torch.arange(n, device=self.device)
         if shuffle:
             order = torch.randperm(n, device=self.device)
@@ -209,6 +237,20 @@ class ChannelsLast(Loop):
     def gathered(self, data: Any, rows: Any) -> Any:
         batch = data[rows]
         return batch.movedim(-1, 1) if batch.ndim > 2 else batch
+
+
+class TimeFirst(Loop):
+    """The same with sequences as (T, n, ...), PyTorch's default for recurrent layers."""
+
+    def __init__(self, workload: Workload, device: str):
+        if not has_steps(workload.layers):
+            raise ValueError("only sequences can have their time first")
+        super().__init__(workload, device)
+        put_time_first(self.model)
+        self.x = self.x.transpose(0, 1).contiguous()
+
+    def gathered(self, data: Any, rows: Any) -> Any:
+        return data[:, rows] if data is self.x else data[rows]
 
 
 class Compiled:

@@ -8,9 +8,10 @@ three passes it is. OpenBLAS and MKL also say how many threads they take; others
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
+from glob import glob
 from typing import Any
 
 import numpy as np
@@ -93,12 +94,13 @@ def _thread_functions() -> tuple[Callable[[], int], Callable[[int], None]] | Non
 @cache
 def _libraries() -> list[ctypes.CDLL]:
     """What NumPy's linear algebra is linked to, and what lies beside NumPy in its wheel."""
-    places = [Path(np.linalg._umath_linalg.__file__)]
-    places += sorted((Path(np.__file__).parents[1] / "numpy.libs").glob("*openblas*"))
+    beside = os.path.join(os.path.dirname(os.path.dirname(np.__file__)), "numpy.libs")
+    places = [np.linalg._umath_linalg.__file__]
+    places += sorted(glob(os.path.join(beside, "*openblas*")))
     found = []
     for place in places:
         try:
-            found.append(ctypes.CDLL(str(place)))
+            found.append(ctypes.CDLL(place))
         except OSError:
             continue
     return found

@@ -13,9 +13,9 @@ all other work runs: metrics that are read, weights that are assigned, a smaller
 from __future__ import annotations
 
 import gc
+import os
 import traceback
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ import numpy as np
 from gpunn.backend.protocol import Array
 from gpunn.backend.recorder import Recorder
 
-_PACKAGES = (str(Path(__file__).resolve().parents[1]), "site-packages")
+_PACKAGES = (os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "site-packages")
 _LISTENED = 2  # real steps that must agree before one is captured
 _HOST_TO_DEVICE = 1  # cudaMemcpyHostToDevice
 
@@ -193,7 +193,7 @@ def _first(error: BaseException) -> str:
 def _user_line(error: BaseException) -> str:
     """``file:line`` of the innermost call that is neither gpunn's nor an installed package's."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        compiled = not Path(frame.filename).is_absolute()  # cupy/_core/core.pyx
+        compiled = not os.path.isabs(frame.filename)  # cupy/_core/core.pyx
         if not compiled and not any(package in frame.filename for package in _PACKAGES):
             return f"{frame.filename}:{frame.lineno}"
     return "?"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from gpunn.backend import devices
 from gpunn.backend.protocol import Array
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gpunn.backend.kernel import Kernel
 
 THREADS = 256  # of a block, where nothing speaks for another number
@@ -40,6 +41,8 @@ _CUDA_NAMES = {
 @cache
 def source_folder() -> Path:
     """The folder with the CUDA sources."""
+    from pathlib import Path
+
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "kernels", package.parent / "kernels"):
         if (folder / "common.cuh").is_file():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
 import os
 import re
 import threading
@@ -102,6 +101,8 @@ def _choose_default() -> Backend:
     if mode == "cupy":
         raise DeviceError(f"GPUNN_BACKEND=cupy, but there is no GPU to use: {problem}.")
     if importlib.util.find_spec("cupy") is not None:  # someone wanted a GPU: say why there is none
+        import logging
+
         logging.getLogger("gpunn").warning("gpunn uses the CPU: %s.", problem)
     return cpu
 

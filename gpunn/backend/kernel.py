@@ -18,7 +18,7 @@ from gpunn.errors import DeviceError
 registry: dict[str, Kernel] = {}
 
 #: Example inputs of a kernel: `examples(rng, dtype)` yields `(arrays, options)`.
-Examples = Callable[[np.random.Generator, str], Iterable[tuple[tuple, dict]]]
+Examples = Callable[["np.random.Generator", str], Iterable[tuple[tuple, dict]]]
 
 FLOATS = ("float32", "float64", "float16")
 

@@ -23,13 +23,17 @@ from gpunn.backend.protocol import Array
 class _Philox(threading.local):
     """One NumPy generator a thread, set to a key and counter: ten times faster than a new one."""
 
-    def __init__(self) -> None:
+    state: Any = None
+
+    def _open(self) -> None:
         self.bits = np.random.Philox(0)
         self.generator = np.random.Generator(self.bits)
-        self.state: Any = self.bits.state
+        self.state = self.bits.state
 
     def at(self, seed: int, draw: int) -> np.random.Generator:
         """The generator at the beginning of a draw."""
+        if self.state is None:
+            self._open()
         state = self.state
         state["state"]["counter"][:] = (0, draw, 0, 0)
         state["state"]["key"][:] = (seed, 0)

@@ -7,10 +7,10 @@ block; a step that is recorded twice in the same way can be replayed (`differs_f
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ from gpunn.backend.thread import local
 if TYPE_CHECKING:
     from gpunn.backend.kernel import Kernel
 
-_PACKAGE = str(Path(__file__).resolve().parents[1])
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 #: A kernel with its arrays, which do not keep the recording's memory, and its options.
 Call = tuple["Kernel", tuple, dict]

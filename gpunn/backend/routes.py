@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gpunn import config
 from gpunn.backend import devices
-from gpunn.backend.choices import Choices
 from gpunn.backend.protocol import Array
 from gpunn.backend.thread import local
 
 if TYPE_CHECKING:
+    from gpunn.backend.choices import Choices
     from gpunn.backend.kernel import Kernel
 
 _LAUNCHES = 3  # that are timed, after one which compiles
@@ -150,6 +150,8 @@ def is_capturing(cupy: Any) -> bool:
 
 def choices_of(ordinal: int) -> Choices:
     """The choices that are remembered for the GPU with this number."""
+    from gpunn.backend.choices import Choices
+
     cupy = devices.gpu(ordinal).xp
     if (id(cupy), ordinal) not in _opened:
         runtime = cupy.cuda.runtime

@@ -25,7 +25,7 @@ from gpunn.seeding import next_seed
 _DRAW = 1 << 32
 
 #: Makes an array of a shape and a float type: `draw(generator, shape, dtype)`.
-Draw = Callable[[np.random.Generator, tuple[int, ...], Any], np.ndarray]
+Draw = Callable[["np.random.Generator", tuple[int, ...], Any], np.ndarray]
 
 
 class RandomInitializer(Initializer):

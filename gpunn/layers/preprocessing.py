@@ -118,6 +118,11 @@ class CenterCrop(Layer):
         self.data_format = checked_format(data_format)
 
     def call(self, x: Any) -> Any:
+        if len(x.shape) not in (3, 4):
+            raise ShapeError(
+                f"CenterCrop '{self.name}': images have rank 3 (one image) or 4 (a batch), "
+                f"received shape {tuple(x.shape)}. Add or remove an axis."
+            )
         x = ops.cast(x, self.compute_dtype)
         last = self.data_format == "channels_last"
         sizes = x.shape[-3:-1] if last else x.shape[-2:]

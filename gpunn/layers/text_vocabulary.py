@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +42,8 @@ class Counts:
 
 def read_vocabulary(name: str, path: str, encoding: str) -> list[str]:
     """The lines of a text file."""
+    from pathlib import Path
+
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"Layer '{name}': the vocabulary file {path} does not exist.")

@@ -34,9 +34,8 @@ def per_axis(name: str, what: str, value: Any, rank: int) -> tuple[int, ...]:
     values = tuple(value) if isinstance(value, Sequence) else (value,) * rank
     whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)
     if len(values) != rank or not whole or any(v < 1 for v in values):
-        raise ValueError(
-            f"{name}: {what} must be a positive integer or {rank} of them, received {value!r}."
-        )
+        several = f" or {rank} of them" if rank > 1 else ""
+        raise ValueError(f"{name}: {what} must be a positive integer{several}, received {value!r}.")
     return tuple(int(v) for v in values)
 
 
@@ -67,30 +66,43 @@ def windows(
     "same": out = ⌈n / stride⌉, the padding split evenly, the odd one behind. "causal": all padding
     of "same" with stride 1 in front.
     """
-    axes = [
-        _axis(name, n, k, s, d, padding)
-        for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True)
-    ]
+    axes: Any = _axes(name, tuple(sizes), kernel, strides, dilation, padding)
     before, after, out = zip(*axes, strict=True)
     return Windows(tuple(sizes), tuple(kernel), tuple(strides), tuple(dilation), before, after, out)
 
 
-def _axis(name: str, n: int, k: int, stride: int, dilation: int, padding: str) -> tuple:
+def _axes(
+    name: str,
+    sizes: SymbolicShape,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: str,
+) -> list[tuple[int, int, int] | None]:
+    """(before, after, out) along each axis, None where its length is unknown"""
+    axes = []
+    for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True):
+        extent = d * (k - 1) + 1
+        axis = None if n is None else _axis(n, extent, s, padding)
+        if axis is not None and axis[2] < 1:
+            raise ShapeError(
+                f"{name}: a window of {extent} (kernel {k}, dilation {d}) does not fit into an "
+                f"axis of length {n} with padding '{padding}' (image {tuple(sizes)}, kernel "
+                f"{tuple(kernel)}). Make the image larger, the kernel smaller, or use "
+                f"padding='same'."
+            )
+        axes.append(axis)
+    return axes
+
+
+def _axis(n: int, extent: int, stride: int, padding: str) -> tuple[int, int, int]:
     """(before, after, out) along one axis"""
-    extent = dilation * (k - 1) + 1
     if padding == "same":
         out = -(-n // stride)
         total = max((out - 1) * stride + extent - n, 0)
         return total // 2, total - total // 2, out
     front = extent - 1 if padding == "causal" else 0
-    out = (n + front - extent) // stride + 1
-    if out < 1:
-        raise ShapeError(
-            f"{name}: a window of {extent} (kernel {k}, dilation {dilation}) does not fit into an "
-            f"axis of length {n} with padding '{padding}'. Make the image larger, the kernel "
-            f"smaller, or use padding='same'."
-        )
-    return front, 0, out
+    return front, 0, (n + front - extent) // stride + 1
 
 
 def windowed_sizes(
@@ -102,10 +114,8 @@ def windowed_sizes(
     padding: str,
 ) -> SymbolicShape:
     """How many windows there are along each axis, None where the length is unknown."""
-    return tuple(
-        None if n is None else _axis(name, n, k, s, d, padding)[2]
-        for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True)
-    )
+    axes = _axes(name, sizes, kernel, strides, dilation, padding)
+    return tuple(None if axis is None else axis[2] for axis in axes)
 
 
 def check_padding(name: str, padding: Any, allowed: tuple[str, ...] = PADDINGS) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
@@ -75,7 +76,7 @@ def _times(program: Program) -> list[float]:
     try:
         with quiet(), leading():
             return [
-                statistics.median(_run(call, backend) for _ in range(_RUNS))
+                float(np.median([_run(call, backend) for _ in range(_RUNS)]))
                 for call in program.calls
             ]
     finally:

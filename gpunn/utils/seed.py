@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 
 from gpunn import seeding
@@ -18,6 +16,8 @@ def set_random_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be an integer in [0, 2**32), received {seed!r}.")
+    import random
+
     random.seed(seed)
     np.random.seed(seed)
     seeding.set_seed(seed)

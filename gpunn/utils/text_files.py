@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +12,9 @@ from gpunn import config
 from gpunn.errors import unknown_name
 from gpunn.seeding import next_seed
 from gpunn.utils.batches import Batches, check_format
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SUFFIX = ".txt"
 _NAME = "text_dataset_from_directory"
@@ -175,6 +177,8 @@ def _index(
     follow_links: bool,
 ) -> tuple[list[Path], np.ndarray | None, list[str] | None]:
     """Paths in order, their labels, and the names of the classes."""
+    from pathlib import Path
+
     root = Path(directory)
     if not root.is_dir():
         raise ValueError(f"{_NAME}: {root} is not a directory.")
@@ -202,6 +206,8 @@ def _index(
 
 def _files(folder: Path, follow_links: bool) -> list[Path]:
     """The text files below a folder, folder by folder."""
+    from pathlib import Path
+
     return [
         Path(parent) / name
         for parent, _, files in sorted(os.walk(folder, followlinks=follow_links))

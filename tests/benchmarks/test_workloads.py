@@ -12,11 +12,15 @@ from benchmarks.layers import (
     Conv,
     Dense,
     Depthwise,
+    Embedding,
     Flatten,
     GlobalPool,
     MaxPool,
+    Recurrent,
     Residual,
     Separable,
+    StepMean,
+    orthogonal,
     same_padding,
 )
 from benchmarks.sides import SIDES, load
@@ -43,14 +47,40 @@ NETWORKS = {
     "sequence": ((9, 3), (Conv(4, 5, relu=True), Conv(3, 3, padding="valid"), Flatten(), Dense(3))),
     "volume": ((4, 5, 3, 2), (Conv(3, 3, relu=True), Conv(2, 1), Flatten(), Dense(3))),
     "positions": ((5, 4, 3), (Conv(4, 3), Conv(2, 3))),
-}  # fmt: skip
+    "steps": (
+        (5, 3),
+        (
+            Recurrent("lstm", 4, sequences=True),
+            Recurrent("gru", 5, sequences=True, both=True),
+            Recurrent("lstm", 3, sequences=True, both=True),
+            Recurrent("gru", 4),
+            Dense(3),
+        ),
+    ),
+    "tokens": (
+        (5,),
+        (
+            Embedding(11, 4),
+            Recurrent("gru", 3, sequences=True),
+            Recurrent("lstm", 4, both=True),
+            Dense(3),
+        ),
+    ),
+    "bag": ((5,), (Embedding(11, 4), StepMean(), Dense(3))),
+}
+#: By which the optimizers of small networks differ from Adam, which magnifies rounding.
+OPTIMIZERS = {"residual": "sgd", "steps": "sgd", "tokens": "sgd", "bag": "descent"}  # fmt: skip
 
 
 def small(name):
     shape, layers = NETWORKS[name]
     loss = "mse" if name == "positions" else "crossentropy"
-    optimizer = "sgd" if name == "residual" else "adam"
-    return Workload(name, "", shape, layers, 4, loss, optimizer, steps=3, learning_rate=1e-2)
+    optimizer = OPTIMIZERS.get(name, "adam")
+    rate = 0.1 if name in ("steps", "tokens", "bag") else 1e-2
+    tokens = 11 if isinstance(layers[0], Embedding) else 0
+    return Workload(
+        name, "", shape, layers, 4, loss, optimizer, steps=3, learning_rate=rate, tokens=tokens
+    )
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -58,7 +88,10 @@ def test_data_and_weights_fit_the_workload(name):
     workload = WORKLOADS[name].quick()
     x, y = workload.data()
     n, output = workload.steps * workload.batch, workload.output()
-    assert x.shape == (n, *workload.shape) and x.dtype == "float32"
+    assert x.shape == (n, *workload.shape)
+    assert x.dtype == ("int32" if workload.tokens else "float32")
+    if workload.tokens:
+        assert x.min() >= 0 and 0.99 * workload.tokens < x.max() < workload.tokens
     if workload.loss == "crossentropy":
         assert y.shape == (n,) and set(np.unique(y)) <= set(range(output[-1]))
         assert len(np.unique(y)) > min(n, output[-1]) / 3
@@ -69,7 +102,11 @@ def test_data_and_weights_fit_the_workload(name):
         assert ((x == 0) | (x == 1)).all() and 0.9 * workload.ones < ones.mean() <= workload.ones
     for w in workload.weights():
         assert w.dtype == "float32"
-        assert w.std() > 0 if w.ndim > 1 else (w == w[0]).all()  # biases 0, of batch norms 0 or 1
+        bias = w.ndim == 1 or (w.ndim == 2 and len(w) == 2)  # a GRU has two
+        if not bias:
+            assert w.std() > 0
+        else:  # 0, of batch norms 0 or 1, of an LSTM 1 in a quarter: the forget gate
+            assert set(np.unique(w)) <= {0, 1} and w.mean() in (0, 0.25, 1)
     assert len(workload.trained()) == len(workload.weights())
 
 
@@ -82,6 +119,14 @@ def test_data_and_weights_fit_the_workload(name):
         ("layer_depthwise", [(3, 3, 64, 1), (64,)] * 2),
         ("layer_separable", [(3, 3, 64, 1), (1, 1, 64, 64), (64,)] * 2),
         ("layer_conv1d", [(9, 16, 32), (32,), (9, 32, 16), (16,)]),
+        ("lstm_128", [(64, 512), (128, 512), (512,), (128, 10), (10,)]),
+        ("gru_128", [(64, 384), (128, 384), (2, 384), (128, 10), (10,)]),
+        (
+            "bilstm_text",
+            [(20000, 32), *[(32, 128), (32, 128), (128,)] * 2]
+            + [*[(64, 128), (32, 128), (128,)] * 2, (64, 1), (1,)],
+        ),
+        ("embedding_100k", [(100_000, 64), (64, 1), (1,)]),
         ("layer_conv3d", [(3, 3, 3, 8, 16), (16,), (3, 3, 3, 16, 8), (8,)]),
     ],
 )
@@ -96,6 +141,12 @@ def test_kernels_are_glorot_uniform():
     kernel, _ = Depthwise(3).weights(np.random.default_rng(0), (8, 8, 64))
     limit = math.sqrt(6 / 18)  # each channel for itself
     assert 0.98 * limit < np.abs(kernel).max() <= limit
+
+
+def test_recurrent_kernels_are_orthogonal():
+    found = orthogonal(np.random.default_rng(0), 4, 12)
+    assert found.shape == (4, 12) and found.dtype == "float32"
+    np.testing.assert_allclose(found @ found.T, np.eye(4), atol=1e-6)
 
 
 def test_resnet_and_mobilenet_are_as_large_as_published():
@@ -129,8 +180,13 @@ def test_all_sides_train_the_same_network(name, network, monkeypatch):
     if framework != "gpunn":
         pytest.importorskip(framework)
     workload = small(network)
-    if name == "torch last" and network == "sequence":
+    series = network in ("steps", "tokens", "bag")
+    if name == "torch last" and (series or network == "sequence"):
         with pytest.raises(ValueError, match="channels_last is for images and volumes"):
+            load(name)(workload, "cpu")
+        return
+    if name == "torch time" and not series:
+        with pytest.raises(ValueError, match="only sequences can have their time first"):
             load(name)(workload, "cpu")
         return
     losses = []
@@ -154,8 +210,25 @@ def test_torch_last_has_its_channels_last():
     assert other.is_contiguous() and torch.equal(batch, other)
 
 
-def test_a_goal_counts_for_both_layouts():
-    assert goals(torch=1.4) == {"torch loop": 1.4, "torch last": 1.4}
+def test_torch_time_has_its_time_first():
+    torch = pytest.importorskip("torch")
+    side = load("torch time")(small("steps"), "cpu")
+    first = load("torch loop")(small("steps"), "cpu")
+    rows = torch.tensor([2, 0])
+    batch = side.gathered(side.x, rows)
+    assert batch.shape == (5, 2, 3) and side.gathered(side.y, rows).shape == (2,)
+    assert torch.equal(batch, first.gathered(first.x, rows).transpose(0, 1))
+    assert [m.batch_first for m in (side.model[0].rnn, first.model[0].rnn)] == [False, True]
+
+
+def test_only_plain_descent_has_sparse_gradients_in_torch():
+    pytest.importorskip("torch")
+    found = {name: load("torch loop")(small(name), "cpu").model[0] for name in ("bag", "tokens")}
+    assert found["bag"].sparse and not found["tokens"].sparse
+
+
+def test_a_goal_counts_for_all_layouts():
+    assert goals(torch=1.4) == {"torch loop": 1.4, "torch last": 1.4, "torch time": 1.4}
     assert goals(torch=0.9, keras=1.0)["keras fit"] == 1.0
     for workload in WORKLOADS.values():
         assert set(workload.goals) <= set(SIDES)

@@ -20,7 +20,7 @@ def example(monkeypatch):
     import digits_cnn
 
     yield digits_cnn
-    for name in ("digits_cnn", "_digits"):
+    for name in ("digits_cnn", "_digits", "_shared"):
         sys.modules.pop(name, None)
 
 

@@ -20,7 +20,7 @@ def example(monkeypatch):
     import photos_transfer
 
     yield photos_transfer
-    for name in ("photos_transfer", "_digits"):
+    for name in ("photos_transfer", "_digits", "_shared"):
         sys.modules.pop(name, None)
 
 

@@ -19,7 +19,7 @@ def example(monkeypatch):
     import separable_vs_conv
 
     yield separable_vs_conv
-    for name in ("separable_vs_conv", "_digits"):
+    for name in ("separable_vs_conv", "_digits", "_shared"):
         sys.modules.pop(name, None)
 
 

@@ -13,7 +13,7 @@ LAST, FIRST = {"data_format": "channels_last"}, {"data_format": "channels_first"
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: layers.Conv2D(0, 3), "Conv2D: filters must be a positive integer .* received 0"),
+        (lambda: layers.Conv2D(0, 3), "Conv2D: filters must be a positive integer, received 0"),
         (lambda: layers.Conv2D(2.5, 3), "Conv2D: filters must be a positive integer"),
         (lambda: layers.Conv2D(4, 0), "Conv2D: kernel_size must be a positive .* or 2 of them"),
         (lambda: layers.Conv3D(4, (3, 3)), "Conv3D: kernel_size must be .* or 3 of them"),
