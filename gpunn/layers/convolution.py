@@ -26,6 +26,7 @@ class Convolution(Layer):
 
     rank: int
     paddings: tuple[str, ...] = PADDINGS
+    strides_with_dilation = False  # Keras refuses them for some layers
 
     def __init__(
         self, kernel_size: Any, strides: Any, padding: str, order: str | None, dilation_rate: Any,
@@ -39,7 +40,8 @@ class Convolution(Layer):
         self.padding = check_padding(name, padding, self.paddings)
         self.data_format = data_format(order)
         self.dilation_rate = per_axis(name, "dilation_rate", dilation_rate, self.rank)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+        both = max(self.strides) > 1 and max(self.dilation_rate) > 1
+        if both and not self.strides_with_dilation:
             raise ValueError(
                 f"{name}: strides > 1 cannot be combined with dilation_rate > 1, received strides "
                 f"{self.strides} and dilation_rate {self.dilation_rate}."

@@ -11,6 +11,8 @@ from gpunn.ops.conv import channels_last, convolution, in_order
 
 
 class _DepthwiseConv(Convolution):
+    strides_with_dilation = True
+
     def __init__(
         self,
         kernel_size: Any,
@@ -78,6 +80,8 @@ class DepthwiseConv2D(_DepthwiseConv):
 
 
 class _SeparableConv(Convolution):
+    strides_with_dilation = True
+
     def __init__(
         self,
         filters: int,

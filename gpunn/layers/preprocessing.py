@@ -95,7 +95,7 @@ class Resizing(Layer):
     def call(self, x: Any) -> Any:
         options = {k: v for k, v in self._options().items() if k not in ("height", "width")}
         size = self.height, self.width
-        return ops.image.resize(ops.cast(x, self.compute_dtype), size, **options)
+        return ops.image.resize(x, size, **options)  # integers stay what they are
 
     def _options(self) -> dict[str, Any]:
         names = ("height", "width", "interpolation", "crop_to_aspect_ratio", "pad_to_aspect_ratio",

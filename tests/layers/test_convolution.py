@@ -41,6 +41,8 @@ CASES = [
     ("DepthwiseConv1D", {"kernel_size": 3, "padding": "same", "activation": "relu"}),
     ("DepthwiseConv1D", {"kernel_size": 3, "strides": 2, "depth_multiplier": 2, **FIRST}),
     ("DepthwiseConv2D", {"kernel_size": (3, 2), "dilation_rate": 2, "depthwise_regularizer": "l1"}),
+    ("DepthwiseConv2D", {"kernel_size": 2, "strides": 2, "dilation_rate": 2}),
+    ("SeparableConv2D", {"filters": 3, "kernel_size": 2, "strides": 2, "dilation_rate": 2}),
     (
         "DepthwiseConv2D",
         {"kernel_size": 3, "strides": 2, "padding": "same", "depth_multiplier": 3, **FIRST},

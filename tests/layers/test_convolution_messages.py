@@ -28,10 +28,6 @@ LAST, FIRST = {"data_format": "channels_last"}, {"data_format": "channels_first"
             lambda: layers.Conv2D(4, 3, strides=2, dilation_rate=(1, 2)),
             r"Conv2D: strides > 1 cannot be .* strides \(2, 2\) and dilation_rate \(1, 2\)",
         ),
-        (
-            lambda: layers.SeparableConv1D(4, 3, strides=2, dilation_rate=2),
-            "SeparableConv1D: strides > 1 cannot be combined with dilation_rate > 1",
-        ),
         (lambda: layers.Conv2D(4, 3, padding="smae"), "of Conv2D: 'smae'. Did you mean 'same'"),
         (lambda: layers.Conv2D(4, 3, padding="causal"), "of Conv2D: 'causal'.* Known: same, valid"),
         (lambda: layers.Conv1D(4, 3, padding="full"), "'full'.* Known: causal, same, valid"),

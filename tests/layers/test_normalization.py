@@ -385,3 +385,9 @@ def test_an_axis_that_is_no_number():
     for name in ("LayerNormalization", "UnitNormalization", "RMSNormalization"):
         with pytest.raises(TypeError, match=f"{name}: axis must be an integer or a list"):
             getattr(layers, name)(axis="last")
+
+
+@pytest.mark.parametrize("axis", [[1, 2], None, "last"])
+def test_batch_normalization_has_one_axis(axis):
+    with pytest.raises(ValueError, match="BatchNormalization: axis must be an integer, received"):
+        layers.BatchNormalization(axis=axis)

@@ -22,6 +22,7 @@ CASES = [
     ("Resizing", {"height": 3, "width": 8, "interpolation": "nearest"}, X[0]),
     ("Resizing", {"height": 3, "width": 4, "crop_to_aspect_ratio": True, "antialias": True}, X),
     ("Resizing", {"height": 3, "width": 4, "data_format": "channels_first"}, X),
+    ("Resizing", {"height": 3, "width": 8}, X.astype("uint8")),
     ("CenterCrop", {"height": 3, "width": 3}, X),
     ("CenterCrop", {"height": 2, "width": 3, "data_format": "channels_first"}, X[0]),
     ("CenterCrop", {"height": 7, "width": 3}, X),
