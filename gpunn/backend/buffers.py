@@ -24,9 +24,10 @@ class BufferPool:
     smallest = 1 << 16  # bytes; below this malloc is as fast
     limit = 1 << 30  # bytes kept on the shelves at most
 
-    def __init__(self, smallest: int | None = None) -> None:
+    def __init__(self, smallest: int | None = None, source: BufferPool | None = None) -> None:
         if smallest is not None:
             self.smallest = smallest
+        self.source = source  # whose shelves are emptied before the system is asked
         self.shelves: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self._slab = np.empty(0, np.uint8)  # what is left of the last one
         self._carving = threading.Lock()
@@ -36,14 +37,23 @@ class BufferPool:
         """An uninitialised array of `nbytes` bytes on a pooled block."""
         step = 1 << max(6, nbytes.bit_length() - 4)  # at most 1/8 of a block is slack
         size = -(-nbytes // step) * step
-        try:
-            memory = self.shelves[size].pop()
-            self.cached -= size
-        except IndexError:
+        memory = self._take(size)
+        if memory is None:
+            memory = None if self.source is None else self.source._take(size)
+        if memory is None:
             memory = self._carve(size)
         self.used += size
         self.peak = max(self.peak, self.used)
         return np.ndarray(shape, dtype, buffer=_Block(memory, self))
+
+    def _take(self, size: int) -> np.ndarray | None:
+        """Memory from the shelf of this size."""
+        try:
+            memory = self.shelves[size].pop()
+        except IndexError:
+            return None
+        self.cached -= size
+        return memory
 
     def _carve(self, size: int) -> np.ndarray:
         """Fresh memory that begins on a cache line: vector loads across two cost more.

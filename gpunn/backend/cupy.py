@@ -73,6 +73,8 @@ class CupyBackend:
         self.xp.cuda.Device(self.ordinal).synchronize()
 
     def recorder(self, first: Any = None) -> GraphRecorder:
+        if first is None:
+            self.release_cache()  # of the eager step: a graph has a pool of its own
         return GraphRecorder(self.xp, self.ordinal, first)
 
     def fixed_input(self, batch: Array, owned: bool) -> PinnedInput:

@@ -74,7 +74,7 @@ class NumpyBackend:
         """NumPy has finished when it returns."""
 
     def recorder(self, first: Any = None) -> Recorder:
-        return HostRecorder(first)
+        return HostRecorder(self.pool, first)
 
     def fixed_input(self, batch: np.ndarray, owned: bool) -> _HostInput:
         return _HostInput(batch, owned and isinstance(batch, np.ndarray))

@@ -176,9 +176,9 @@ class HostRecorder(Recorder):
     replay: such a step is not replayable.
     """
 
-    def __init__(self, first: HostRecorder | None = None) -> None:
+    def __init__(self, pool: BufferPool, first: HostRecorder | None = None) -> None:
         super().__init__()
-        self.arena: BufferPool = BufferPool(smallest=0) if first is None else first.arena
+        self.arena: BufferPool = BufferPool(0, pool) if first is None else first.arena
 
     def _is_lent(self, array: Any) -> bool:
         block = block_of(array) if isinstance(array, np.ndarray) else None

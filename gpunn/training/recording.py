@@ -89,8 +89,6 @@ class RecordedStep:
     def _record(self, function: Callable[..., Any]) -> Any:
         """A step that is listened to, the first or the second time."""
         before, first, result = changes.count, self._first, None
-        if first is None:
-            devices.current().release_cache()  # of the eager step: the recording has its own
         inputs = map_structure(lambda place: Tensor(place.array), self._inputs)
         recorder = devices.current().recorder(first)
         with recorder:

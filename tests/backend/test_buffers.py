@@ -129,3 +129,20 @@ def test_many_threads_share_the_pool(backend):
         thread.join()
     gc.collect()
     assert not errors and backend.memory_stats()["used"] == 0
+
+
+def test_a_pool_takes_from_the_shelves_of_its_source_and_keeps_what_it_took():
+    source = BufferPool()
+    pool = BufferPool(smallest=0, source=source)
+    array = source.lend((1 << 16,), np.dtype("float32"), 1 << 18)
+    place = array.ctypes.data
+    del array
+    taken = pool.lend((1 << 16,), np.dtype("float32"), 1 << 18)
+    assert taken.ctypes.data == place
+    assert source.cached == 0 and source.used == 0 and pool.used == 1 << 18
+    del taken
+    assert pool.cached == 1 << 18 and source.cached == 0
+    other = source.lend(
+        (1 << 16,), np.dtype("float32"), 1 << 18
+    )  # what the pool keeps is not lent by its source
+    assert other.ctypes.data != place
