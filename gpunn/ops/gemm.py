@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from gpunn.ops.examples import broadcasting, normal, unwritten
 from gpunn.ops.reduce import reduce_sum, sum_to
 from gpunn.ops.rules import broadcast_shapes, result_dtype, shape_of
 
-_WORTH_SHARING = 1 << 22  # products: fewer are done before another thread has woken
+_WORTH_SHARING = 1 << 23  # products: fewer are done before another thread has woken
 
 # --- kernels ---
 
@@ -56,22 +57,37 @@ def gemm(
     """out = max(0, a b + bias) over the last two axes; bias and ReLU are optional"""
     left = a.swapaxes(-1, -2) if transpose_a else a
     right = b.swapaxes(-1, -2) if transpose_b else b
-    if out.size * left.shape[-1] < _WORTH_SHARING:
+    if out.ndim == 2:
+
+        def part(rows: slice, columns: slice) -> None:
+            some = None if bias is None else bias[columns]
+            _multiply(xp, left[rows], right[:, columns], some, out[rows, columns], relu)
+
+        _share(xp, out, left.shape[1], part)
+    elif out.size * left.shape[-1] < _WORTH_SHARING:
         _multiply(xp, left, right, bias, out, relu)
-    elif out.ndim > 2 or out.shape[0] >= out.shape[1]:
-        shared = right.ndim == 2  # by all matrices of a batch, or all rows of one matrix
-
-        def rows(part: slice) -> None:
-            _multiply(xp, left[part], right if shared else right[part], bias, out[part], relu)
-
-        parallel(xp, rows, len(out))
     else:
+        parallel(xp, lambda b: _multiply(xp, left[b], right[b], bias, out[b], relu), len(out))
 
-        def columns(part: slice) -> None:
-            some = None if bias is None else bias[part]
-            _multiply(xp, left, right[:, part], some, out[:, part], relu)
 
-        parallel(xp, columns, out.shape[1])
+def shared_product(xp: Any, a: Array, b: Array, out: Array) -> None:
+    """out = a b, for references; a large product is shared among threads."""
+
+    def part(rows: slice, columns: slice) -> None:
+        xp.matmul(a[rows], b[:, columns], out=out[rows, columns])
+
+    _share(xp, out, a.shape[1], part)
+
+
+def _share(xp: Any, out: Array, inner: int, part: Callable[[slice, slice], None]) -> None:
+    """part(rows, columns) of `out`; large ones are cut along the longer axis."""
+    whole = slice(None)
+    if out.size * inner < _WORTH_SHARING:
+        part(whole, whole)
+    elif out.shape[0] >= out.shape[1]:
+        parallel(xp, lambda rows: part(rows, whole), out.shape[0])
+    else:
+        parallel(xp, lambda columns: part(whole, columns), out.shape[1])
 
 
 def _multiply(xp: Any, a: Array, b: Array, bias: Array | None, out: Array, relu: bool) -> None:

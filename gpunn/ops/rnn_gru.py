@@ -18,6 +18,7 @@ from gpunn.backend.devices import empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
 from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.gemm import shared_product
 from gpunn.ops.rnn_steps import (
     SIZES,
     STAGED,
@@ -217,7 +218,7 @@ def gru_forward(
     step, a = _Forward(xp, gates[0], bias), xp.empty(gates.shape[1:], gates.dtype)
     for t in range(len(gates)):
         h_prev = hs[t % len(hs)]
-        xp.matmul(h_prev, U, out=a)
+        shared_product(xp, h_prev, U, out=a)
         step(gates[t], a, h_prev, at(mask, t), n[t % len(n)], hs[(t + 1) % len(hs)])
 
 
@@ -267,5 +268,5 @@ def gru_backward(
     for t in reversed(range(len(gates))):
         given = gates[t], n[t], hs[t], at(mask, t), at(dy, t)
         step(*given, dh, carry, dgates[t], da[t])
-        xp.matmul(da[t], UT, out=dh)
+        shared_product(xp, da[t], UT, out=dh)
     dh += carry

@@ -16,6 +16,7 @@ from gpunn.backend.devices import empty
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
 from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.gemm import shared_product
 from gpunn.ops.rnn_gru import sigmoid_backward, update_backward
 from gpunn.ops.rnn_steps import (
     SIZES,
@@ -181,9 +182,9 @@ def gru_before_forward(
     a, inner = xp.empty((gates.shape[1], U.shape[1]), U.dtype), xp.empty(hs.shape[1:], U.dtype)
     for t in range(len(gates)):
         h_prev, h, kept = hs[t % len(hs)], hs[(t + 1) % len(hs)], n[t % len(n)]
-        xp.matmul(h_prev, U, out=a)
+        shared_product(xp, h_prev, U, out=a)
         gru_reset_forward.reference(xp, gates[t], a, h_prev, kept)
-        xp.matmul(kept, V, out=inner)
+        shared_product(xp, kept, V, out=inner)
         gru_update_forward.reference(xp, gates[t], inner, h_prev, at(mask, t), h)
 
 
@@ -229,7 +230,7 @@ def gru_before_backward(
     for t in reversed(range(len(gates))):
         given = gates[t], hs[t], at(mask, t), at(dy, t), dh
         gru_update_backward.reference(xp, *given, carry, dgates[t], dn)
-        xp.matmul(dn, V.T, out=through)
+        shared_product(xp, dn, V.T, out=through)
         gru_reset_backward.reference(xp, gates[t], hs[t], through, carry, dgates[t], da)
-        xp.matmul(da, U.T, out=dh)
+        shared_product(xp, da, U.T, out=dh)
     dh += carry

@@ -17,6 +17,7 @@ from gpunn.backend.devices import empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
 from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.gemm import shared_product
 from gpunn.ops.rnn_steps import (
     SIZES,
     STAGED,
@@ -197,7 +198,7 @@ def lstm_forward(xp: Any, gates: Array, U: Array, mask: Array | None, hs: Array,
     n, m = len(hs), len(cs)
     for t in range(len(gates)):
         h_prev = hs[t % n]
-        xp.matmul(h_prev, U, out=a)
+        shared_product(xp, h_prev, U, out=a)
         step(gates[t], a, h_prev, cs[t % m], at(mask, t), hs[(t + 1) % n], cs[(t + 1) % m])
 
 
@@ -250,6 +251,6 @@ def lstm_backward(
     for t in reversed(range(len(gates))):
         given = gates[t], cs[t], cs[t + 1], at(mask, t), at(dy, t)
         step(*given, dh, carry, dc, dz[t])
-        xp.matmul(dz[t], UT, out=dh)
+        shared_product(xp, dz[t], UT, out=dh)
     if carry is not None:
         dh += carry

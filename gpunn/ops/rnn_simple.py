@@ -16,6 +16,7 @@ from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
 from gpunn.ops.activations import rectify
 from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.gemm import shared_product
 from gpunn.ops.rnn_steps import (
     SIZES,
     at,
@@ -148,7 +149,7 @@ def simple_forward(
     a, step = xp.empty(z.shape[1:], z.dtype), simple_cell_forward.reference
     for t in range(len(z)):
         h_prev, h = hs[t % len(hs)], hs[(t + 1) % len(hs)]
-        xp.matmul(h_prev, U, out=a)
+        shared_product(xp, h_prev, U, out=a)
         step(xp, z[t], a, h_prev, at(mask, t), h, activation=activation)
 
 
@@ -190,6 +191,6 @@ def simple_backward(
     carry, step = None if mask is None else xp.zeros_like(dh), simple_cell_backward.reference
     for t in reversed(range(len(dz))):
         step(xp, hs[t + 1], at(mask, t), at(dy, t), dh, carry, dz[t], activation=activation)
-        xp.matmul(dz[t], U.T, out=dh)
+        shared_product(xp, dz[t], U.T, out=dh)
     if carry is not None:
         dh += carry
