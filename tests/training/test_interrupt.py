@@ -15,6 +15,14 @@ X = np.random.default_rng(0).standard_normal((12, 3)).astype("float32")
 Y = X @ np.array([[1.0], [2.0], [3.0]], "float32")
 
 
+@pytest.fixture(autouse=True)
+def _python_listens():
+    """A shell lets what it runs in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def made():
     gpunn.utils.set_random_seed(3)
     model = gpunn.Sequential(
@@ -123,7 +131,8 @@ def test_a_handler_of_the_user_stays():
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_ctrl_c_from_outside():
     code = (
-        "import numpy as np, gpunn\n"
+        "import signal, numpy as np, gpunn\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job ignores it
         "x, y = np.ones((1000, 8), 'float32'), np.ones((1000, 1), 'float32')\n"
         "m = gpunn.Sequential([gpunn.Input((8,)), gpunn.layers.Dense(8), gpunn.layers.Dense(1)])\n"
         "m.compile('adam', 'mse')\n"
@@ -141,8 +150,11 @@ def test_ctrl_c_from_outside():
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
     )
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 0
     assert out.splitlines() == ["True True", "32 [0]"]
