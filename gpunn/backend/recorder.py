@@ -167,8 +167,9 @@ class HostProgram:
 
 
 class HostRecorder(Recorder):
-    """While it listens, arrays come from an arena that belongs to the recording. A temporary that
-    dies gives its memory back to the arena, so a later one takes its place: memory is planned by
+    """While it listens, arrays come from an arena that belongs to the recording; it takes over what
+    lies on the shelves of `pool`, the buffers of the eager steps before. A temporary that dies
+    gives its memory back to the arena, so a later one takes its place: memory is planned by
     liveness. The calls hold views of the arena that do not keep it alive.
 
     An array that a kernel reads or the step returns, and that is neither from the arena nor the

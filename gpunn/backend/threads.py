@@ -56,8 +56,7 @@ class _Team:
         try:
             first = work(slices[0])
         finally:  # nobody may write into the arrays after the return
-            for part in others:
-                part.done.acquire()
+            _wait_for(others)
         return [first, *(part.result() for part in others)]
 
 
@@ -85,6 +84,20 @@ class _Part:
         return self.value
 
 
+def _wait_for(parts: list[_Part]) -> None:
+    """Until all are done; a Ctrl-C comes through after that."""
+    interrupt = None
+    for part in parts:
+        while True:
+            try:
+                part.done.acquire()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
+
+
 _team = _Team()
 
 
@@ -99,7 +112,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class leading:  # noqa: N801
-    """A step that shares its work here: BLAS keeps to this thread meanwhile.
+    """A step that shares its work here: meanwhile BLAS has one thread, in the whole process.
 
     OpenBLAS' own threads wait for more work by spinning, and so would take the cores from ours.
 

@@ -19,23 +19,22 @@ from gpunn.backend.threads import parallel, threads
 from gpunn.ops.windows import Windows
 
 CHUNK = 1 << 21  # bytes of columns: few calls, and still near in the caches
-
 WORTH_A_THREAD = 1 << 17  # bytes of columns
 _RUN = 16  # elements that lie together in a window; copying shorter runs is slow
 
 
 def chunks(
-    n: int, windows: Windows, window_bytes: int, limit: int, threads: int = 1
+    n: int, windows: Windows, window_bytes: int, limit: int, shares: int = 1
 ) -> list[tuple[slice, slice]]:
-    """Images and rows of each chunk, of about `limit` bytes or less, as many for each thread."""
+    """Images and rows of each chunk, of about `limit` bytes or less, as many for each share."""
     rows = windows.out[0]
     row_bytes = max(prod(windows.out[1:]) * window_bytes, 1)
-    if n * rows * row_bytes < threads * WORTH_A_THREAD:
-        threads = 1
-    if n >= threads and limit >= rows * row_bytes:
-        images, step = _even(n, limit // (rows * row_bytes), threads), rows
+    if n * rows * row_bytes < shares * WORTH_A_THREAD:
+        shares = 1
+    if n >= shares and limit >= rows * row_bytes:
+        images, step = _even(n, limit // (rows * row_bytes), shares), rows
     else:
-        images, step = 1, _even(rows, limit // row_bytes, -(-threads // max(n, 1)))
+        images, step = 1, _even(rows, limit // row_bytes, -(-shares // max(n, 1)))
     return [
         (slice(i, min(i + images, n)), slice(r, min(r + step, rows)))
         for i in range(0, n, images)
@@ -43,10 +42,10 @@ def chunks(
     ]
 
 
-def _even(n: int, most: int, threads: int) -> int:
-    """The length of pieces of n, about `most`, of which each thread gets as many."""
+def _even(n: int, most: int, shares: int) -> int:
+    """The length of pieces of n, about `most`, of which each share has as many."""
     pieces = -(-n // max(1, most))
-    return max(1, -(-n // (-(-pieces // threads) * threads))) if n else 1
+    return max(1, -(-n // (-(-pieces // shares) * shares))) if n else 1
 
 
 class Gather:
@@ -141,8 +140,14 @@ def work_dtype(array: Array) -> np.dtype:
     return np.dtype("float32") if array.dtype.itemsize == 2 else array.dtype
 
 
-def _work(array: Array, dtype: Any) -> Array:
-    return array if array.dtype == dtype else array.astype(dtype)
+def widened(array: Array) -> Array:
+    """The array in its `work_dtype`."""
+    return array.astype(work_dtype(array), copy=False)
+
+
+def column_bytes(x: Array, windows: Windows) -> int:
+    """Bytes of the columns of one window of x."""
+    return prod(windows.kernel) * x.shape[-1] * work_dtype(x).itemsize
 
 
 def forward(
@@ -150,7 +155,7 @@ def forward(
     finish: Callable[[Array], None] | None = None,
 ) -> None:  # fmt: skip
     """y = columns(x) W + bias; `finish` gets each chunk of y while it is in the cache."""
-    W = _work(_by_group(w, groups), work_dtype(x))
+    W = widened(_by_group(w, groups))
 
     def multiply(gather: Gather) -> None:
         for images, rows, columns in gather:
@@ -161,7 +166,7 @@ def forward(
             if finish is not None:
                 finish(part)
 
-    gathered(xp, x, windows, groups, multiply)
+    gathered(xp, x, windows, groups, column_bytes(x, windows), CHUNK, multiply)
 
 
 def _multiply(xp: Any, columns: Array, W: Array, y: Array) -> None:
@@ -177,8 +182,7 @@ def forward_by_images(
     xp: Any, x: Array, w: Array, windows: Windows, groups: int, use: Callable[[slice, Array], None]
 ) -> None:
     """columns(x) W of whole images, some after the other, each given to `use` while it is warm."""
-    W, k = _work(_by_group(w, groups), work_dtype(x)), w.shape[-1]
-    width = prod(windows.kernel) * x.shape[-1] * W.itemsize
+    W, k, width = widened(_by_group(w, groups)), w.shape[-1], column_bytes(x, windows)
     most = max(1, CHUNK // max(prod(windows.out) * width, 1))
 
     def work(some: slice) -> None:
@@ -196,11 +200,11 @@ def forward_by_images(
 
 
 def gathered(
-    xp: Any, x: Array, windows: Windows, groups: int, work: Callable[[Gather], Any]
-) -> list[Any]:
+    xp: Any, x: Array, windows: Windows, groups: int, window_bytes: int, limit: int,
+    work: Callable[[Gather], Any],
+) -> list[Any]:  # fmt: skip
     """What `work` returns for each thread's share of the chunks of x."""
-    width = prod(windows.kernel) * x.shape[-1] * work_dtype(x).itemsize
-    parts = chunks(x.shape[0], windows, width, CHUNK, threads(xp))
+    parts = chunks(x.shape[0], windows, window_bytes, limit, threads(xp))
     return parallel(xp, lambda some: work(Gather(xp, x, windows, groups, parts[some])), len(parts))
 
 
@@ -210,12 +214,12 @@ def backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, g
     def multiply(gather: Gather) -> Any:
         total = 0
         for images, rows, columns in gather:
-            part = _work(dy[images, rows], gather.dtype)
+            part = widened(dy[images, rows])
             part = part.reshape(-1, groups, dy.shape[-1] // groups).transpose(1, 0, 2)
             total += xp.matmul(columns.transpose(0, 2, 1), part)
         return total
 
-    total = sum(gathered(xp, x, windows, groups, multiply))
+    total = sum(gathered(xp, x, windows, groups, column_bytes(x, windows), CHUNK, multiply))
     if x.shape[0] == 0:
         dw.fill(0)
     else:
@@ -247,18 +251,17 @@ def mirrored(windows: Windows) -> Windows:
 
 def _scatter(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: int) -> None:
     """dx = Σ over taps of the columns' gradient dy Wᵀ, each added where it was read"""
-    dtype = work_dtype(dy)
-    W = _work(_by_group(w, groups), dtype).transpose(0, 2, 1)
-    channels = w.shape[-2]
+    dtype, channels = work_dtype(dy), w.shape[-2]
+    W = widened(_by_group(w, groups)).transpose(0, 2, 1)
     total = dx if dx.dtype == dtype else xp.empty(dx.shape, dtype)
     total.fill(0)
     by_group = total.reshape(*dx.shape[:-1], groups, channels)
-    width = prod(windows.kernel) * dx.shape[-1] * dtype.itemsize
+    width = column_bytes(dx, windows)
 
     def scatter(some: slice) -> None:  # chunks of one image may overlap: a thread has whole images
         for images, rows in chunks(some.stop - some.start, windows, width, CHUNK):
             images = slice(some.start + images.start, some.start + images.stop)
-            part = _work(dy[images, rows], dtype)
+            part = widened(dy[images, rows])
             matrix = part.reshape(-1, groups, w.shape[-1] // groups).transpose(1, 0, 2)
             columns = xp.matmul(matrix, W)
             columns = columns.reshape(groups, *part.shape[:-1], *windows.kernel, channels)

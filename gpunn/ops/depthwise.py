@@ -17,10 +17,10 @@ from gpunn.backend.cuda import blocks, contiguous, raw
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.threads import parallel, threads
+from gpunn.backend.threads import parallel
 from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
-from gpunn.ops.columns import Gather, chunks, mirrored, overlap
+from gpunn.ops.columns import Gather, chunks, gathered, mirrored, overlap, widened
 from gpunn.ops.conv import channels_last, check_images, checked_options, conv, in_order
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.rules import result_dtype
@@ -85,11 +85,6 @@ def _y(g: Windows, c: int, m: int) -> tuple[int, ...]:
     return (2, *g.out, c * m)
 
 
-def _in_float32(array: Array) -> Array:
-    """Halves are summed in float32."""
-    return array.astype(np.float32) if array.dtype.itemsize == 2 else array
-
-
 def _along_rows(xp: Any, w: Array, length: int) -> Array:
     """w (*kernel, C, m) for each window of a row: NumPy then loops over whole rows."""
     return xp.repeat(w[..., None, :, :], length, axis=-3)
@@ -125,9 +120,7 @@ def _by_rows(xp: Any, view: Array, w: Array, y: Array) -> tuple[Array, ...]:
 
 def _shared(xp: Any, x: Array, windows: Windows, work: Callable[[Gather], Any]) -> list[Any]:
     """What `work` returns for each thread's share of the windows of x."""
-    bytes_ = x.shape[-1] * x.dtype.itemsize
-    parts = chunks(x.shape[0], windows, bytes_, CHUNK, threads(xp))
-    return parallel(xp, lambda some: work(Gather(xp, x, windows, 1, parts[some])), len(parts))
+    return gathered(xp, x, windows, 1, x.shape[-1] * x.dtype.itemsize, CHUNK, work)
 
 
 def _filter(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -> None:
@@ -149,7 +142,7 @@ def _filter(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -> None:
 @_depthwise("depthwise_forward", _launch, lambda *a: (_x(*a), _w(*a), _y(*a)))
 def depthwise_forward(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -> None:
     """y[o, c·m + j] = Σ x[o·s + t·d, c] w[t, c, j]"""
-    x32, w32 = _in_float32(x), _in_float32(w)
+    x32, w32 = widened(x), widened(w)
     total = y if y.dtype == x32.dtype else xp.empty(y.shape, x32.dtype)
     _filter(xp, x32, w32, total.reshape(*y.shape[:-1], *w.shape[-2:]), windows)
     if total is not y:
@@ -159,7 +152,7 @@ def depthwise_forward(xp: Any, x: Array, w: Array, y: Array, windows: Windows) -
 @_depthwise("depthwise_backward_input", _launch, lambda *a: (_y(*a), _w(*a), _x(*a)))
 def depthwise_backward_input(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows) -> None:
     """dx[i, c] = Σ dy[o, c·m + j] w[t, c, j] over the windows o and taps t that read i"""
-    dy32, w32 = _in_float32(dy), _in_float32(w)
+    dy32, w32 = widened(dy), widened(w)
     dy32 = dy32.reshape(*dy.shape[:-1], *w.shape[-2:])
     total = dx if dx.dtype == dy32.dtype else xp.empty(dx.shape, dy32.dtype)
     if set(windows.strides) == {1}:  # a convolution of dy with the mirrored kernel
@@ -198,7 +191,7 @@ def _scatter(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows) -> None:
 @_depthwise("depthwise_backward_kernel", _launch_kernel, lambda *a: (_x(*a), _y(*a), _w(*a)))
 def depthwise_backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: Windows) -> None:
     """dw[t, c, j] = Σ x[o·s + t·d, c] dy[o, c·m + j] over all windows o"""
-    x32, dy32 = _in_float32(x), _in_float32(dy)
+    x32, dy32 = widened(x), widened(dy)
     dy32 = dy32.reshape(*dy.shape[:-1], *dw.shape[-2:])
     in_, kernel, out = _subscripts(len(windows.kernel))
 

@@ -57,6 +57,8 @@ def gemm(
     """out = max(0, a b + bias) over the last two axes; bias and ReLU are optional"""
     left = a.swapaxes(-1, -2) if transpose_a else a
     right = b.swapaxes(-1, -2) if transpose_b else b
+    if out.dtype.itemsize == 2:  # NumPy multiplies halves in a slow loop, and sums in half
+        left, right = left.astype(np.float32), right.astype(np.float32)
     if out.ndim == 2:
 
         def part(rows: slice, columns: slice) -> None:
@@ -91,10 +93,10 @@ def _share(xp: Any, out: Array, inner: int, part: Callable[[slice, slice], None]
 
 
 def _multiply(xp: Any, a: Array, b: Array, bias: Array | None, out: Array, relu: bool) -> None:
-    if out.dtype.itemsize == 2:  # NumPy multiplies halves in a slow loop, and sums in half
-        out[...] = xp.matmul(a.astype(np.float32), b.astype(np.float32))
-    else:
+    if a.dtype == out.dtype:
         xp.matmul(a, b, out=out)
+    else:
+        out[...] = xp.matmul(a, b)
     if bias is not None:
         out += bias
     if relu:

@@ -54,11 +54,12 @@ class Step:
     def is_outdated(self) -> bool:
         """Whether it was made for other trainable weights, another optimizer or other settings."""
         now = self.model.trainable_variables
-        moved = [*map(id, self.variables)] != [*map(id, now)]
-        if not moved and self._asked_at != changes.count:
-            self._asked_at = changes.count
-            moved = bool(self.recordings) != self.model.records_steps()
-        return moved or not self.has_optimizer()
+        if [*map(id, self.variables)] != [*map(id, now)] or not self.has_optimizer():
+            return True
+        if self._asked_at == changes.count:
+            return False
+        self._asked_at = changes.count
+        return bool(self.recordings) != self.model.records_steps()
 
     def has_optimizer(self) -> bool:
         """Whether the model still learns by the optimizer that this step was made for."""

@@ -212,7 +212,26 @@ def test_the_backend_protocol_is_small_and_both_backends_have_all_of_it():
 def test_import_is_light():
     """Heavy and optional packages are imported where they are first used."""
     heavy = ("cupy", "matplotlib", "rich", "ml_dtypes", "jax", "keras", "torch", "sklearn", "scipy")
-    code = f"import gpunn, sys; print([m for m in {heavy!r} if m in sys.modules])"
+    found = f"print([m for m in {heavy!r} if m in sys.modules])"
+    everything = "[getattr(gpunn, name) for name in gpunn.__all__]"
+    code = f"import gpunn, sys; print('gpunn.layers' in sys.modules); {everything}; {found}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split("\n") == ["False", "[]", ""]
     assert done.stderr == ""
+
+
+def test_what_loads_at_first_use_is_the_thing_itself():
+    code = (
+        "import gpunn\n"
+        "assert {'Sequential', 'layers', 'function', 'ops'} <= set(dir(gpunn))\n"
+        "assert set(dir(gpunn)) == set(gpunn.__all__)\n"
+        "from gpunn import Sequential, layers, function\n"
+        "import gpunn.models, gpunn.layers, gpunn.training.function\n"
+        "assert Sequential is gpunn.Sequential is gpunn.models.Sequential\n"
+        "assert layers is gpunn.layers and gpunn.Input is gpunn.layers.Input\n"
+        "assert function is gpunn.training.function.function\n"
+        "try:\n    gpunn.nothing\n"
+        "except AttributeError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "module 'gpunn' has no attribute 'nothing'\n"

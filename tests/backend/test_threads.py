@@ -1,8 +1,10 @@
 """Parts of a kernel on several threads: every part once, errors, settings, nesting, forks."""
 
 import os
+import signal
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -96,3 +98,28 @@ def test_numpys_library_says_how_many_threads_it_takes(monkeypatch):
     finally:
         blas.set_threads(before)
     assert blas.threads() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not interrupt a lock")
+def test_ctrl_c_waits_for_the_other_parts():
+    """Twice while the first part is through already, and the others still write."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    ended, started = [], threading.Barrier(3, timeout=20)
+
+    def work(part):
+        started.wait()
+        if part.start == 0:
+            return
+        for _ in range(2):
+            time.sleep(0.1)
+            if part.start == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        ended.append(part.start)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            threads.parallel(np, work, 3)
+        assert sorted(ended) == [1, 2]
+    finally:
+        signal.signal(signal.SIGINT, before)
