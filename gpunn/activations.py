@@ -13,8 +13,7 @@ from typing import Any
 
 from gpunn import objects as _objects
 from gpunn import ops
-from gpunn.errors import ShapeError
-from gpunn.ops.rules import normalize_axis
+from gpunn.ops.blocks import glu
 
 # --- piecewise linear ---
 
@@ -34,7 +33,7 @@ def relu(
     elif threshold == 0 and max_value is None:
         return ops.leaky_relu(x, negative_slope=float(negative_slope))
     else:
-        y = ops.threshold(x, limit=float(threshold), value=0.0)
+        y = ops.threshold(x, threshold=float(threshold), default_value=0.0)
     if max_value is not None:
         y = ops.minimum(y, float(max_value))
     if negative_slope == 0:
@@ -80,7 +79,7 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
 
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
     """y = x where x > threshold, else default_value"""
-    return ops.threshold(x, limit=float(threshold), value=float(default_value))
+    return ops.threshold(x, threshold=float(threshold), default_value=float(default_value))
 
 
 def sparse_sigmoid(x: Any) -> Any:
@@ -198,19 +197,6 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
     return ops.sparsemax(x, axis=axis)
 
 
-def glu(x: Any, axis: int = -1) -> Any:
-    """y = a · sigmoid(b), a and b the halves of x along the axis.  arXiv:1612.08083"""
-    x = ops.convert_to_tensor(x)
-    length = x.shape[normalize_axis("glu", axis, x.ndim)]
-    if length is None or length % 2:
-        raise ShapeError(
-            f"glu: x must have an even length along axis {axis} (x {tuple(x.shape)}). "
-            f"Give the layer before it twice as many units as are wanted."
-        )
-    a, b = ops.split(x, 2, axis=axis)
-    return ops.multiply(a, ops.sigmoid(b))
-
-
 # --- by name ---
 
 hard_swish, swish = hard_silu, silu
@@ -242,6 +228,9 @@ def serialize(activation: Callable[..., Any]) -> Any:
     means another function here, raises a ``ValueError``.
     """
     description = _objects.serialize(activation)
+    registered = isinstance(description, str) and _objects.get_registered_object(description)
+    if registered is activation:
+        return description
     if isinstance(description, str) and (
         not description.isidentifier() or _TABLE.get(description, activation) is not activation
     ):

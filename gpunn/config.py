@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from gpunn.changes import note_change
 from gpunn.errors import unknown_name
@@ -13,6 +14,58 @@ _FORMATS = ("channels_last", "channels_first")
 _floatx = "float32"
 _epsilon = 1e-7
 _image_data_format = "channels_last"
+_policy: DTypePolicy | None = None  # None: the policy of floatx
+
+_MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+
+
+class DTypePolicy:
+    """In which dtype a layer computes, and in which it keeps its weights.
+
+    A float dtype's name means both; ``"mixed_float16"`` and ``"mixed_bfloat16"`` compute in 16 bits
+    and keep weights in float32.
+
+    >>> gpunn.layers.Dense(10, dtype=gpunn.DTypePolicy("mixed_float16"))
+    """
+
+    def __init__(self, name: str):
+        if name not in _FLOATS and name not in _MIXED:
+            raise unknown_name("dtype policy", name, (*_FLOATS, *_MIXED))
+        self.name = name
+        self.compute_dtype = _MIXED.get(name, name)
+        self.variable_dtype = "float32" if name in _MIXED else name
+
+    def get_config(self) -> dict[str, str]:
+        """The name."""
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, str]) -> DTypePolicy:
+        """The policy with this config."""
+        return cls(config["name"])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DTypePolicy) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f'<DTypePolicy "{self.name}">'
+
+
+def dtype_policy() -> DTypePolicy:
+    """The policy of layers that are given none."""
+    return DTypePolicy(_floatx) if _policy is None else _policy
+
+
+def set_dtype_policy(policy: str | DTypePolicy | None) -> None:
+    """Set the policy of the layers made from now on; None: that of floatx.
+
+    >>> gpunn.config.set_dtype_policy("mixed_float16")
+    """
+    global _policy
+    _policy = DTypePolicy(policy) if isinstance(policy, str) else policy
 
 
 def floatx() -> str:
@@ -58,6 +111,97 @@ def set_image_data_format(value: str) -> None:
         raise unknown_name("image data format", value, _FORMATS)
     _image_data_format = value
     note_change()
+
+
+# --- which backend computes ---
+
+_ask_backend: list[Callable[[], str]] = []  # one, of `gpunn.backend.devices`: it knows
+
+
+def backend() -> str:
+    """``"numpy"`` or ``"cupy"``: the backend on which new arrays are created now."""
+    return _ask_backend[0]()
+
+
+# --- what is said while things run ---
+
+_interactive_logging = True
+_traceback_filtering = os.environ.get("GPUNN_TRACEBACK_FILTERING", "1") != "0"
+
+
+def enable_interactive_logging() -> None:
+    """Print progress and messages to the standard output, as from the start."""
+    global _interactive_logging
+    _interactive_logging = True
+
+
+def disable_interactive_logging() -> None:
+    """Send messages to the log "gpunn" of Python's `logging` in place of the standard output."""
+    global _interactive_logging
+    _interactive_logging = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether messages are printed (True at the start) or logged."""
+    return _interactive_logging
+
+
+def enable_traceback_filtering() -> None:
+    """Leave gpunn's own lines out of tracebacks, so that they end at yours; as from the start."""
+    global _traceback_filtering
+    _traceback_filtering = True
+
+
+def disable_traceback_filtering() -> None:
+    """Show tracebacks with all lines, gpunn's too (also ``GPUNN_TRACEBACK_FILTERING=0``)."""
+    global _traceback_filtering
+    _traceback_filtering = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Whether gpunn's own lines are left out of tracebacks."""
+    return _traceback_filtering
+
+
+# --- limits of fit, evaluate and predict, to try a script out quickly ---
+
+
+def _limit(name: str, value: object) -> int | None:
+    if value in (None, ""):
+        return None
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a positive integer or None, received {value!r}.")
+    return value
+
+
+_max_epochs = _limit("GPUNN_MAX_EPOCHS", os.environ.get("GPUNN_MAX_EPOCHS"))
+_max_steps_per_epoch = _limit(
+    "GPUNN_MAX_STEPS_PER_EPOCH", os.environ.get("GPUNN_MAX_STEPS_PER_EPOCH")
+)
+
+
+def max_epochs() -> int | None:
+    """The most epochs that a `fit` makes; None (at the start) is no limit."""
+    return _max_epochs
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Limit the epochs of each `fit` (also ``GPUNN_MAX_EPOCHS``); None takes the limit away."""
+    global _max_epochs
+    _max_epochs = _limit("max_epochs", max_epochs)
+
+
+def max_steps_per_epoch() -> int | None:
+    """The most steps of an epoch, evaluation or prediction; None (at the start) is no limit."""
+    return _max_steps_per_epoch
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Limit the steps of each epoch (also ``GPUNN_MAX_STEPS_PER_EPOCH``); None: no limit."""
+    global _max_steps_per_epoch
+    _max_steps_per_epoch = _limit("max_steps_per_epoch", max_steps_per_epoch)
 
 
 # --- how the GPU computes: precision of products ---

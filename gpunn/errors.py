@@ -25,6 +25,10 @@ class GradientError(GpunnError, RuntimeError):
     """A gradient was asked for that no tape holds."""
 
 
+class SymbolicError(GpunnError, TypeError, ValueError, NotImplementedError):
+    """A value was asked for that is not there yet. Keras raises now one, now another of these."""
+
+
 class MissingExtraError(GpunnError, ImportError):
     """An optional package is missing; the message names the extra that installs it."""
 

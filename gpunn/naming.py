@@ -15,10 +15,15 @@ def to_snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def next_number(base: str) -> int:
+    """1, 2, 3, ... for each base."""
+    _counts[base] += 1
+    return _counts[base]
+
+
 def unique_name(base: str) -> str:
     """`base`, and from the second time on `base_1`, `base_2`, ..."""
-    seen = _counts[base]
-    _counts[base] += 1
+    seen = next_number(base) - 1
     return base if seen == 0 else f"{base}_{seen}"
 
 

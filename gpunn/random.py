@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.random import host_generator
 from gpunn.naming import unique_name
 from gpunn.objects import Configurable
-from gpunn.ops import noise, sampling
+from gpunn.ops import distributions, noise, sampling
 from gpunn.ops.creation import cast, convert_to_tensor
+from gpunn.ops.gathering import take
+from gpunn.ops.rules import normalize_axis
 from gpunn.seeding import next_seed
 
 Shape = Sequence[int]
@@ -113,3 +116,24 @@ def dropout(
     """x · m / (1 - rate), m = 0 with probability `rate`, else 1."""
     shape = None if noise_shape is None else tuple(noise_shape)
     return noise.dropout(inputs, _state(seed), rate=rate, noise_shape=shape)
+
+
+def gamma(
+    shape: Shape, alpha: Any, dtype: Any = None, seed: int | SeedGenerator | None = None
+) -> Tensor:
+    """Numbers from the gamma distribution Γ(alpha); alpha broadcasts to the shape."""
+    return distributions.gamma(_state(seed), tuple(shape), alpha, as_dtype(dtype))
+
+
+def beta(
+    shape: Shape, alpha: Any, beta: Any, dtype: Any = None, seed: int | SeedGenerator | None = None
+) -> Tensor:
+    """Numbers from the beta distribution B(alpha, beta), which broadcast to the shape."""
+    return distributions.beta(_state(seed), tuple(shape), alpha, beta, as_dtype(dtype))
+
+
+def shuffle(x: Any, axis: int = 0, seed: int | SeedGenerator | None = None) -> Any:
+    """x with its parts along an axis in random order."""
+    x = convert_to_tensor(x)
+    along = normalize_axis("shuffle", axis, len(x.shape))
+    return take(x, distributions.permutation(_state(seed), x.shape[along]), axis=along)

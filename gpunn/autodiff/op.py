@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import inspect
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from gpunn.autodiff import tape
+from gpunn.autodiff.arguments import arranged, parameters_of, unknown_option
 from gpunn.autodiff.dtypes import as_dtype, is_float, promote, to_float
-from gpunn.autodiff.symbolic import Spec, SymbolicTensor
+from gpunn.autodiff.symbolic import Node, Spec, SymbolicTensor
 from gpunn.autodiff.tape import Joint, grad_like
 from gpunn.autodiff.tensor import Tensor, asarray
-from gpunn.errors import unknown_name
 
 #: All ops by name; the op suite of the tests walks it.
 registry: dict[str, Callable] = {}
@@ -31,7 +29,8 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
     and answers for symbolic tensors as well (unknown lengths are None). `inputs` are whatever the
     caller passed that has `.shape` and `.dtype`; numbers stay numbers, None stays None.
 
-    `promotes`: ``"common"`` casts the inputs to their common dtype, ``"float"`` makes that a float.
+    `promotes`: ``"common"`` casts the inputs to their common dtype, ``"float"`` makes that a float,
+    ``"number"`` an int32 if it is bool.
 
     Inputs are the parameters annotated ``Array``, and those annotated ``Any`` or not at all that
     have no default; the ones after them are options, which callers may also give by position.
@@ -43,12 +42,12 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
         @functools.wraps(function)
         def call(*inputs: Any, **options: Any) -> Any:
             if not signature:
-                signature.append(_parameters(function))
+                signature.append(parameters_of(function))
             arity, names = signature[0]
             if options and names and not set(names).issuperset(options):
-                raise _unknown_option(call, options, names)
-            if not 0 < len(inputs) <= arity:
-                inputs, options = _arranged(call, inputs, arity, names, options)
+                raise unknown_option(call, options, names)
+            if not 0 < len(inputs) <= arity or (options and names and len(inputs) < arity):
+                inputs, options = arranged(call, inputs, arity, names, options)
             tensors, symbolic = _as_tensors(inputs)
             if promotes is not None:
                 tensors = _promoted(tensors, promotes)
@@ -66,46 +65,12 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
     return decorate
 
 
-def _parameters(function: Callable) -> tuple[int, tuple[str, ...]]:
-    """How many inputs a function takes, and its parameters' names: inputs, then options."""
-    parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return sys.maxsize, ()
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    inputs = [
-        p
-        for p in named
-        if str(p.annotation).startswith("Array")
-        or (p.annotation in ("Any", p.empty) and p.default is p.empty)
-    ]
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return len(inputs), () if open_ended else tuple(p.name for p in named)
-
-
-def _unknown_option(call: Callable, options: dict, names: tuple[str, ...]) -> TypeError:
-    wrong = next(name for name in options if name not in names)
-    return TypeError(str(unknown_name(f"argument of {call.__name__}", wrong, names)))
-
-
-def _arranged(
-    call: Callable, inputs: tuple, arity: int, names: tuple[str, ...], options: dict
-) -> tuple[tuple, dict]:
-    """Inputs by position, options by name, however the caller gave them."""
-    if not inputs:
-        inputs = tuple(options[name] for name in names[:arity] if name in options)
-        options = {name: value for name, value in options.items() if name not in names[:arity]}
-    if not 0 < len(inputs) <= len(names):
-        raise TypeError(
-            f"{call.__name__}: received {len(inputs)} arguments, expected 1 to {len(names)}: "
-            f"{', '.join(names)}."
-        )
-    return inputs[:arity], {**dict(zip(names[arity:], inputs[arity:], strict=False)), **options}
-
-
 def _as_tensors(inputs: tuple) -> tuple[list, bool]:
     """The inputs as tensors, and whether one is symbolic. Numbers beside tensors stay numbers."""
-    tensors, symbolic = [], False
+    tensors, symbolic, read = [], False, tape.state.read
     for x in inputs:
+        if read is not None:
+            x = read(x)
         if not isinstance(x, Tensor):
             if isinstance(x, SymbolicTensor):
                 symbolic = True
@@ -154,7 +119,7 @@ def _promoted(inputs: list, rule: str) -> list:
             return inputs  # the common case
     elif rule == "float" or any(type(x) is float for x in inputs):
         dtype = to_float(dtype)
-    elif dtype.kind == "b" and any(type(x) is int for x in inputs):
+    elif dtype.kind == "b" and (rule == "number" or any(type(x) is int for x in inputs)):
         dtype = as_dtype("int32")
     cast = registry["cast"]
     return [
@@ -168,13 +133,10 @@ def _dtype_of(x: Any) -> Any:
 
 
 def _symbolic(call: Callable, specs: Any, inputs: tuple, options: dict) -> Any:
-    history = (call, inputs, options)
+    node = Node(call, inputs, options)
     if isinstance(specs, Spec):
-        return SymbolicTensor(specs.shape, specs.dtype, history=(*history, 0))
-    return tuple(
-        SymbolicTensor(spec.shape, spec.dtype, history=(*history, i))
-        for i, spec in enumerate(specs)
-    )
+        return SymbolicTensor(specs.shape, specs.dtype, node=node)
+    return tuple(SymbolicTensor(spec.shape, spec.dtype, node=node) for spec in specs)
 
 
 def same(x: Any, *_: Any, **__: Any) -> Spec:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype, dtype_name
+from gpunn.errors import SymbolicError
 
 #: A shape whose unknown lengths (the batch) are None.
 SymbolicShape = tuple[Any, ...]
@@ -19,26 +21,50 @@ class Spec(NamedTuple):
     dtype: np.dtype
 
 
-class SymbolicTensor:
-    """A value that is not there yet: what `Input` returns, and what ops on it return.
+class Node:
+    """One call in a graph of symbolic tensors: `call(*args, **kwargs)` gives `outputs`.
 
-    `history` is `(op, inputs, options, index)`: how to compute it; None for an input. Keras calls
-    it KerasTensor.
+    `call`: an op or a layer. `args`, `kwargs`: what it was called with, symbolic tensors anywhere
+    inside. `outputs`: its symbolic tensors in order, however they are nested.
     """
 
-    __slots__ = ("__weakref__", "_keras_mask", "_shape", "_spec_dtype", "history", "name")
+    __slots__ = ("args", "call", "kwargs", "outputs")
+
+    def __init__(self, call: Any, args: tuple, kwargs: dict[str, Any]):
+        self.call, self.args, self.kwargs = call, args, kwargs
+        self.outputs: list[SymbolicTensor] = []
+
+
+class _Tracing(threading.local):
+    """`on` while a user's function runs for its shapes only: nothing is drawn or assigned then."""
+
+    on = False
+
+
+tracing = _Tracing()
+
+
+class SymbolicTensor:
+    """A value that is not there yet: what `Input` returns, and what ops and layers make of it.
+
+    `node` is the call that computes it, None where that is not known. Keras calls it KerasTensor.
+    """
+
+    __slots__ = ("__weakref__", "_keras_mask", "_shape", "_spec_dtype", "name", "node")
 
     def __init__(
         self,
         shape: SymbolicShape,
         dtype: Any = None,
         name: str | None = None,
-        history: tuple | None = None,
+        node: Node | None = None,
     ):
         self._shape = tuple(shape)
         self._spec_dtype = as_dtype(dtype)
         self.name = name
-        self.history = history
+        self.node = node
+        if node is not None:
+            node.outputs.append(self)
         self._keras_mask: Any = None
 
     @property
@@ -57,7 +83,7 @@ class SymbolicTensor:
         return len(self._shape)
 
     def _no_values(self, *_: Any, **__: Any) -> Any:
-        raise TypeError(
+        raise SymbolicError(
             f"{self!r} is symbolic: it has a shape, but no values yet. Use functions of gpunn.ops "
             f"on it, or put the computation into a layer."
         )

@@ -25,6 +25,8 @@ from gpunn.errors import DTypeError, GradientError, ShapeError
 
 class _State(threading.local):
     tapes: tuple[Tape, ...] = ()  # those that record now
+    read: Callable[[Any], Any] | None = None  # what an op takes in place of an input
+    substitute: Callable[[Any], Any] | None = None  # the same, whatever layers do about dtypes
 
     def __init__(self) -> None:
         self.destinations: dict[int, Array] = {}  # where the gradient of an array (by id) shall go

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype, is_float
+from gpunn.autodiff.symbolic import tracing
 from gpunn.autodiff.tensor import Tensor, asarray, note_host_read
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array, Shape
-from gpunn.backend.transfer import copy_into, fill
+from gpunn.backend.transfer import copy_into, fill, packed
 from gpunn.changes import note_change
 from gpunn.errors import ShapeError
 from gpunn.naming import unique_name
@@ -27,14 +28,18 @@ _scope = _Scope()
 
 
 @contextlib.contextmanager
-def name_scope(name: str) -> Iterator[None]:
-    """Variables made inside have `name/` in front of their path."""
+def name_scope(name: str) -> Iterator[str]:
+    """Variables made inside have `name/` in front of their path. Gives the whole path so far."""
     outer = _scope.names
     _scope.names = (*outer, name)
     try:
-        yield
+        yield "/".join(_scope.names)
     finally:
         _scope.names = outer
+
+
+_AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
+_SYNCHRONIZATIONS = (None, "none", "auto", "on_read", "on_write")
 
 
 class Variable(Tensor):
@@ -49,7 +54,8 @@ class Variable(Tensor):
     """
 
     __slots__ = (
-        "_trainable", "assignments", "constraint", "initializer", "name", "path", "regularizer",
+        "_trainable", "aggregation", "assignments", "autocast", "constraint", "initializer",
+        "name", "path", "regularizer", "synchronization",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +64,9 @@ class Variable(Tensor):
         shape: Shape | None = None,
         dtype: Any = None,
         trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
         name: str | None = None,
     ):
         if callable(initializer):
@@ -81,6 +90,14 @@ class Variable(Tensor):
         owned = devices.backend_of(data).empty(data.shape, data.dtype)
         owned[...] = data
         super().__init__(owned)
+        if aggregation not in _AGGREGATIONS or synchronization not in _SYNCHRONIZATIONS:
+            raise ValueError(
+                f"Variable: aggregation must be one of {_AGGREGATIONS} and synchronization one of "
+                f"{_SYNCHRONIZATIONS}, received {aggregation!r} and {synchronization!r}. They are "
+                f"for several devices; here there is one."
+            )
+        self.autocast = autocast
+        self.aggregation, self.synchronization = aggregation, synchronization
         self.name = name or unique_name("variable")
         self.path = "/".join((*_scope.names, self.name))
         self.initializer: Callable | None = initializer if callable(initializer) else None
@@ -117,6 +134,8 @@ class Variable(Tensor):
 
     def assign(self, value: Any) -> Variable:
         """Replace the values, in place. The shape must agree."""
+        if tracing.on:
+            return self  # nothing is computed, but shapes
         if type(value) in (int, float) and self.data.shape == ():
             fill(self.data, value=value)  # no array on the way, so that a recording may have it
             self.assignments += 1
@@ -143,7 +162,9 @@ class Variable(Tensor):
         """A number of its kind stays one; all else becomes an array of its dtype."""
         if type(value) is int or (type(value) is float and is_float(self.data.dtype)):
             return value
-        return asarray(value, self.data.dtype, self.data)
+        dtype = None if isinstance(value, Tensor) else self.data.dtype
+        # `packed` casts by a kernel, which a recording sees.
+        return packed(asarray(value, dtype, self.data), self.data.dtype)
 
     def rebind(self, array: Array) -> None:
         """Keep the values in `array` from now on (a view of a flat buffer)."""

@@ -16,12 +16,15 @@ import gc
 import os
 import traceback
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpunn.backend.protocol import Array
-from gpunn.backend.recorder import Recorder
+from gpunn.backend.recorder import Recorder, user_line
+
+if TYPE_CHECKING:
+    from gpunn.backend.kernel import Kernel
 
 _PACKAGES = (os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "site-packages")
 _LISTENED = 2  # real steps that must agree before one is captured
@@ -104,6 +107,14 @@ class GraphRecorder(Recorder):
             self.problem = f"CUDA refused to capture it: {_first(refused)}"
         if isinstance(error, Exception):
             self.problem = f"CUDA cannot capture it: {_first(error)}, at {_user_line(error)}"
+
+    def note(self, kernel: Kernel, arrays: tuple, options: dict) -> None:
+        super().note(kernel, arrays, options)
+        if kernel.library is not None:
+            self.problem = (
+                f"'{kernel.name}' calls {kernel.library}, which CUDA cannot capture, at "
+                f"{user_line()}"
+            )
 
     def _lend(self, size: int) -> Any:
         memory = self.pool.malloc(size)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn import config
 from gpunn.backend.cupy import CupyBackend
 from gpunn.backend.numpy import NumpyBackend
 from gpunn.backend.protocol import Array, Backend
@@ -114,6 +115,9 @@ def current() -> Backend:
     if opened.default is None:
         opened.default = _choose_default()
     return opened.default
+
+
+config._ask_backend[:] = [lambda: current().name]
 
 
 def by_name(name: str) -> Backend:

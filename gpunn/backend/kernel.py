@@ -29,6 +29,7 @@ class Kernel:
     `reference(xp, *arrays, **options)` is the specification: plain NumPy-like code. It runs on the
     CPU, and on the GPU where there is no `cuda`. `cuda(kernel, arrays, options)`, when set,
     launches the CUDA twin; it may return ``NotImplemented`` for inputs it leaves to the reference.
+    `library` names what the reference calls on a GPU that no CUDA graph can hold (cuSOLVER).
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class Kernel:
         cuda: Callable[..., Any] | None,
         examples: Examples,
         dtypes: tuple[str, ...],
+        library: str | None = None,
     ):
         self.name = reference.__name__
         self.reference = reference
         self.cuda = cuda
         self.examples = examples
         self.dtypes = dtypes
+        self.library = library
         self.__doc__ = reference.__doc__
         if self.name in registry:
             raise ValueError(f"A kernel named '{self.name}' exists already; rename one of them.")
@@ -87,6 +90,7 @@ def kernel(
     examples: Examples,
     cuda: Callable[..., Any] | None = None,
     dtypes: tuple[str, ...] = FLOATS,
+    library: str | None = None,
 ) -> Callable[[Callable[..., None]], Kernel]:
     """Make a reference function a registered `Kernel`.
 
@@ -97,6 +101,6 @@ def kernel(
     """
 
     def decorate(reference: Callable[..., None]) -> Kernel:
-        return Kernel(reference, cuda, examples, dtypes)
+        return Kernel(reference, cuda, examples, dtypes, library)
 
     return decorate

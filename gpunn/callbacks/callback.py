@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Logs = dict[str, Any]
@@ -87,22 +87,83 @@ def _overrides(callback: Callback, *hooks: str) -> bool:
     )
 
 
-class CallbackList:
-    """Calls each callback in turn; knows which hooks are used, so that others cost nothing.
+def _for_all(hook: str) -> Callable[..., None]:
+    """The hook of a list: that of each callback in turn."""
+    counted = "batch" in hook or "epoch" in hook
 
-    All get the same `logs`: what one adds, those after it see, and `History` keeps.
+    def at(self: CallbackList, number: int, logs: Logs | None = None) -> None:
+        self.call(hook, number, logs=logs)
+
+    def once(self: CallbackList, logs: Logs | None = None) -> None:
+        self.call(hook, logs=logs)
+
+    return at if counted else once
+
+
+class CallbackList(Callback):
+    """Calls each callback in turn, for loops of one's own, too.
+
+    `add_history`, `add_progbar`: add a `History`, a `ProgbarLogger` if there is none. `params`:
+    `epochs`, `steps`, `verbose`. All callbacks get the same `logs`: what one adds, those after it
+    see, and `History` keeps.
+
+    >>> callbacks = gpunn.callbacks.CallbackList([EarlyStopping("loss")], model=model, epochs=3)
+    >>> callbacks.on_train_begin()
     """
 
-    def __init__(self, callbacks: Sequence[Callback], model: Any, params: Logs):
-        self.callbacks = list(callbacks)
-        for callback in self.callbacks:
-            callback.set_model(model)
-            callback.set_params(params)
+    def __init__(
+        self,
+        callbacks: Sequence[Callback] | Callback | None = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ):
+        super().__init__()
+        given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+        self.callbacks: list[Any] = [callback for callback in given if callback is not None]
+        self._add_missing(add_history, add_progbar)
+        if model is not None:
+            self.set_model(model)
+        if params:
+            self.set_params(params)
+
+    def _add_missing(self, history: bool, progbar: bool) -> None:
+        from gpunn.callbacks.progress import ProgbarLogger
+        from gpunn.callbacks.standard import History
+
+        for wanted, kind in ((history, History), (progbar, ProgbarLogger)):
+            if wanted and not any(isinstance(c, kind) for c in self.callbacks):
+                self.callbacks.append(kind())
+        self._adds_history = history
+        self._note_readers()
+
+    def _note_readers(self) -> None:
+        """Whether a callback looks at the logs of batches, for which the device must be asked."""
         self.reads_batch_logs = any(
             _overrides(c, *_BATCH_HOOKS)
             for c in self.callbacks
             if not getattr(c, "reads_metrics_itself", False)
         )
+
+    def append(self, callback: Callback) -> None:
+        """Add a callback at the end."""
+        self.callbacks.append(callback)
+        self._note_readers()
+
+    def set_model(self, model: Any) -> None:
+        from gpunn.callbacks.standard import History
+
+        super().set_model(model)
+        for callback in self.callbacks:
+            callback.set_model(model)
+            if self._adds_history and isinstance(callback, History):
+                model.history = callback
+
+    def set_params(self, params: Logs) -> None:
+        super().set_params(params)
+        for callback in self.callbacks:
+            callback.set_params(params)
 
     def call(self, hook: str, *args: Any, logs: Logs | None = None) -> None:
         """Call `hook` of every callback."""
@@ -114,3 +175,7 @@ class CallbackList:
         """The bound hooks that do something."""
         names = (hook, alias) if alias else (hook,)
         return [getattr(c, hook) for c in self.callbacks if _overrides(c, *names)]
+
+
+for _hook in [name for name in vars(Callback) if name.startswith("on_")]:
+    setattr(CallbackList, _hook, _for_all(_hook))

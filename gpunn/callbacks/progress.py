@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from gpunn.callbacks.callback import Callback, Logs
+import numpy as np
 
-_WIDTH = 20  # characters of the bar
+from gpunn import config
+from gpunn.callbacks.callback import Callback, Logs
+from gpunn.utils.messages import tell
+from gpunn.utils.progbar import format_bar, format_time
+
 _INTERVAL = 0.1  # seconds between two readings of the metrics: reading waits for the device
 
 
@@ -16,37 +20,28 @@ def format_logs(logs: Logs) -> str:
     parts = []
     for key in sorted(logs, key=lambda k: (k.startswith("val_"), k)):
         value = logs[key]
+        if np.ndim(value):
+            parts.append(f"{key}: {value}")
+            continue
         small = value != 0 and abs(value) < 1e-3
         parts.append(f"{key}: {value:.4e}" if small else f"{key}: {value:.4f}")
     return " - ".join(parts)
-
-
-def format_time(seconds: float) -> str:
-    """A duration in the unit that suits it."""
-    if seconds >= 1:
-        return f"{seconds:.0f}s"
-    return f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"
-
-
-def format_bar(done: int, total: int | None) -> str:
-    """``3/4 ━━━━━━━━━━━━━━━─────``"""
-    filled = _WIDTH * done // total if total else 0
-    return f"{done}/{total or '?'} {'━' * filled}{'─' * (_WIDTH - filled)}"
 
 
 class ProgbarLogger(Callback):
     """``225/225 ━━━━━━━━━━ 1s 2ms/step - accuracy: 0.91 - loss: 0.30``; verbose=2: a line an epoch.
 
     On a terminal and in notebooks the line moves while an epoch runs, cut to the width that is
-    there; the whole line is printed once the epoch is done.
+    there; the whole line is printed once the epoch is done. fit adds one by itself.
     """
 
     reads_metrics_itself = True
 
-    def __init__(self, what: str = "train"):
+    def __init__(self) -> None:
         super().__init__()
-        self.what = what
+        self.seen = 0
         self.bar: Any = None  # the moving line, while there is one
+        self._in_fit = False  # evaluations in it are silent
 
     def _start(self) -> None:
         self.begun = self.last = time.perf_counter()
@@ -60,20 +55,21 @@ class ProgbarLogger(Callback):
         from rich.live import Live
 
         console = Console()
-        if not (console.is_terminal or console.is_jupyter):
+        logged = not config.is_interactive_logging_enabled()
+        if logged or not (console.is_terminal or console.is_jupyter):
             return None
         line = Live(console=console, auto_refresh=False, transient=True)
         line.start()
         return line
 
-    def _step(self, batch: int) -> None:
+    def _step(self, batch: int, has_metrics: bool = True) -> None:
         self.seen = batch + 1
         now = time.perf_counter()
         if self.bar is not None and now - self.last >= _INTERVAL:
             from rich.text import Text
 
             self.last = now
-            logs = self.model.get_metrics_result() if self.what != "predict" else {}
+            logs = self.model.get_metrics_result() if has_metrics else {}
             line = Text(self._line(logs), no_wrap=True, overflow="ellipsis")
             self.bar.update(line, refresh=True)
 
@@ -87,11 +83,20 @@ class ProgbarLogger(Callback):
         return f"{bar} {rate}" + (f" - {format_logs(logs)}" if logs else "")
 
     def _finish(self, logs: Logs) -> None:
-        self.close()
-        print(self._line(logs, finished=True), flush=True)
+        self._end_line()
+        if self.params.get("verbose"):
+            tell(self._line(logs, finished=True))
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._in_fit = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._in_fit = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        print(f"Epoch {epoch + 1}/{self.params.get('epochs')}", flush=True)
+        epochs = self.params.get("epochs") or 1
+        if self.params.get("verbose") and epochs > 1:
+            tell(f"Epoch {epoch + 1}/{epochs}")
         self._start()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -101,28 +106,32 @@ class ProgbarLogger(Callback):
         self._step(batch)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        if self.what == "test":
+        if not self._in_fit:
             self._start()
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self.what == "test":
+        if not self._in_fit:
             self._step(batch)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        if self.what == "test":
+        if not self._in_fit:
             self._finish(logs or {})
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         self._start()
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._step(batch)
+        self._step(batch, has_metrics=False)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._finish({})
 
     def close(self) -> None:
         """Take the moving line away, also after an error or Ctrl-C."""
+        self._in_fit = False
+        self._end_line()
+
+    def _end_line(self) -> None:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

@@ -13,8 +13,24 @@ from gpunn.layers.adaptive_pooling import (
 )
 from gpunn.layers.attention import AdditiveAttention, Attention
 from gpunn.layers.augmentation import RandomCrop, RandomFlip
+from gpunn.layers.augmentation_blur import RandomGaussianBlur, RandomSharpness
 from gpunn.layers.augmentation_color import RandomBrightness, RandomContrast
 from gpunn.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
+from gpunn.layers.augmentation_hue import (
+    RandomColorJitter,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomSaturation,
+)
+from gpunn.layers.augmentation_mixing import CutMix, MixUp, RandomErasing
+from gpunn.layers.augmentation_shear import RandomPerspective, RandomShear
+from gpunn.layers.augmentation_tone import (
+    AutoContrast,
+    Equalization,
+    RandomPosterization,
+    Solarization,
+)
 from gpunn.layers.bidirectional import Bidirectional
 from gpunn.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from gpunn.layers.convolution import Conv1D, Conv2D, Conv3D
@@ -25,8 +41,9 @@ from gpunn.layers.convolution_depthwise import (
     SeparableConv2D,
 )
 from gpunn.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
-from gpunn.layers.core import Activation, Dense, Identity, Input, Lambda
+from gpunn.layers.core import Activation, Dense, Identity, Lambda
 from gpunn.layers.dot_product import Dot, dot
+from gpunn.layers.einsum_dense import EinsumDense
 from gpunn.layers.embedding import Embedding, Masking
 from gpunn.layers.global_pooling import (
     GlobalAveragePooling1D,
@@ -37,6 +54,7 @@ from gpunn.layers.global_pooling import (
     GlobalMaxPooling3D,
 )
 from gpunn.layers.group_query_attention import GroupQueryAttention
+from gpunn.layers.input import Input, InputLayer
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
 from gpunn.layers.merging import (
@@ -75,6 +93,7 @@ from gpunn.layers.padding import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from gpunn.layers.pipeline import Pipeline
 from gpunn.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -96,11 +115,13 @@ from gpunn.layers.rnn import RNN, StackedRNNCells
 from gpunn.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell
 from gpunn.layers.rnn_fused import GRU, LSTM, SimpleRNN
 from gpunn.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
+from gpunn.layers.text_crossing import HashedCrossing
 from gpunn.layers.text_discretization import Discretization
 from gpunn.layers.text_encoding import CategoryEncoding, Hashing
 from gpunn.layers.text_lookups import IntegerLookup, StringLookup
 from gpunn.layers.text_vectorization import TextVectorization
 from gpunn.layers.time_distributed import TimeDistributed
+from gpunn.layers.wrapper import Wrapper
 from gpunn.objects import by_names, lookup
 from gpunn.objects import serialize as serialize
 
@@ -126,13 +147,17 @@ MaxPool2D = MaxPooling2D
 MaxPool3D = MaxPooling3D
 
 _TABLE = by_names(
+    AutoContrast, CutMix, EinsumDense, Equalization, HashedCrossing, MixUp, Pipeline,
+    RandomColorJitter, RandomErasing, RandomGaussianBlur, RandomGrayscale, RandomHue, RandomInvert,
+    RandomPerspective, RandomPosterization, RandomSaturation, RandomSharpness, RandomShear,
+    Solarization, Wrapper,
     Conv1D, Conv2D, Conv3D, Conv1DTranspose, Conv2DTranspose, Conv3DTranspose,
     DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D,
     BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization,
     SpectralNormalization, UnitNormalization,
     Activation, ActivityRegularization, Dense, Dropout, ELU, Flatten, GaussianDropout,
-    GaussianNoise, Identity, Lambda, LeakyReLU, Permute, PReLU, ReLU, RepeatVector, Reshape,
-    Softmax,
+    GaussianNoise, Identity, InputLayer, Lambda, LeakyReLU, Permute, PReLU, ReLU, RepeatVector,
+    Reshape, Softmax,
     Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract,
     Cropping1D, Cropping2D, Cropping3D, UpSampling1D, UpSampling2D, UpSampling3D,
     ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
@@ -163,19 +188,29 @@ _TABLE = by_names(
 )  # fmt: skip
 
 
+def make_known(*classes: type, **aliases: type) -> None:
+    """Let `deserialize` find these, too: models are layers of a higher floor."""
+    _TABLE.update(by_names(*classes, **aliases))
+
+
 def deserialize(config: dict[str, Any]) -> Layer:
     """A layer from ``{"class_name": ..., "config": ...}``."""
     return lookup("layer", config, _TABLE)
 
 
 __all__ = [
+    "AutoContrast", "CutMix", "EinsumDense", "Equalization", "HashedCrossing", "MixUp",
+    "Pipeline", "RandomColorJitter", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale",
+    "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation",
+    "RandomSharpness", "RandomShear", "Solarization", "Wrapper",
     "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose",
     "Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
     "Convolution1D", "Convolution2D", "Convolution3D", "Convolution1DTranspose",
     "Convolution2DTranspose", "Convolution3DTranspose", "SeparableConvolution1D",
     "SeparableConvolution2D",
     "ELU", "Activation", "ActivityRegularization", "Dense", "Dropout", "Flatten",
-    "GaussianDropout", "GaussianNoise", "Identity", "Input", "InputSpec", "Lambda", "Layer",
+    "GaussianDropout", "GaussianNoise", "Identity", "Input", "InputLayer", "InputSpec", "Lambda",
+    "Layer",
     "LeakyReLU", "PReLU", "Permute", "ReLU", "RepeatVector", "Reshape", "Softmax", "deserialize",
     "serialize",
     "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract",

@@ -12,7 +12,7 @@ from gpunn.layers.activation import Softmax
 from gpunn.layers.layer import Layer
 from gpunn.layers.regularization import Dropout
 from gpunn.objects import serialize
-from gpunn.ops.attention import band
+from gpunn.ops.attention import band, masked_softmax
 
 
 def positive(owner: str, name: str, value: Any, optional: bool = False) -> Any:
@@ -167,9 +167,7 @@ class HeadedAttention(Layer):
         if self._dropout > 0 or shows_weights:
             weights = self._softmax(scores, mask=mask)
             return ops.matmul(self._dropout_layer(weights, training=training), value), weights
-        if mask is not None:
-            scores = ops.where(mask, scores, -3e4 if scores.dtype == "float16" else -2e38)
-        return ops.matmul(ops.softmax(scores), value), None
+        return ops.matmul(masked_softmax(scores, mask), value), None
 
     def _shared_config(self) -> dict[str, Any]:
         config = {

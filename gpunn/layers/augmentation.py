@@ -21,7 +21,7 @@ class ImageAugmentation(Layer):
 
     Active unless it is told `training=False` (as `predict` and `evaluate` do), as in Keras. The
     input is a tensor, (N, H, W, C) or (H, W, C), or a dict with the keys "images", "labels" (which
-    stay) and "segmentation_masks" (which move with the images).
+    most layers leave as they are) and "segmentation_masks" (which move with the images).
     """
 
     def __init__(
@@ -56,6 +56,10 @@ class ImageAugmentation(Layer):
         """The masks under the transformation of their images."""
         return self.transform_images(segmentation_masks, transformation, training)
 
+    def transform_labels(self, labels: Any, transformation: Any, training: bool = True) -> Any:
+        """The labels under the transformation of their images: as a rule, as they are."""
+        return labels
+
     # --- shared ---
 
     @property
@@ -72,10 +76,7 @@ class ImageAugmentation(Layer):
         inputs = data if isinstance(data, dict) else {"images": data}
         self._check(inputs)
         single = len(inputs["images"].shape) == 3
-        wide = {
-            key: ops.expand_dims(x, 0) if single and key != "labels" else x
-            for key, x in inputs.items()
-        }
+        wide = {key: ops.expand_dims(x, 0) if single else x for key, x in inputs.items()}
         images = wide["images"]
         training = training and not isinstance(images, SymbolicTensor)
         drawn = self.get_random_transformation(images) if training else None
@@ -83,9 +84,9 @@ class ImageAugmentation(Layer):
         masks = "segmentation_masks"
         if masks in wide:
             wide[masks] = self.transform_segmentation_masks(wide[masks], drawn, training)
-        outputs = {
-            key: ops.squeeze(x, 0) if single and key != "labels" else x for key, x in wide.items()
-        }
+        if "labels" in wide:
+            wide["labels"] = self.transform_labels(wide["labels"], drawn, training)
+        outputs = {key: ops.squeeze(x, 0) if single else x for key, x in wide.items()}
         return outputs if isinstance(data, dict) else outputs["images"]
 
     def _check(self, inputs: dict) -> None:
@@ -107,6 +108,12 @@ class ImageAugmentation(Layer):
 
     def _stream(self, seed: Any) -> Any:
         return self.generator if seed is None else seed
+
+    def _chosen(self, images: Any, factor: tuple[float, float], seed: Any) -> Any:
+        """Whether each image is changed, (N,): with a probability from U(factor)."""
+        stream, shape = self._stream(seed), (images.shape[0],)
+        probability = uniform(shape, *factor, dtype="float32", seed=stream)
+        return ops.less(uniform(shape, dtype="float32", seed=stream), probability)
 
     def _compute(self, images: Any) -> Any:
         return ops.cast(images, self.compute_dtype)

@@ -13,7 +13,7 @@ from gpunn.layers.augmentation_factor import overlapping
 from gpunn.random import uniform
 
 
-def _checked_range(kind: str, value_range: Any) -> Any:
+def checked_range(kind: str, value_range: Any) -> Any:
     numbers = (int, float, np.integer, np.floating)
     pair = isinstance(value_range, (list, tuple)) and len(value_range) == 2
     if not pair or not all(isinstance(v, numbers) for v in value_range):
@@ -24,15 +24,23 @@ def _checked_range(kind: str, value_range: Any) -> Any:
     return value_range
 
 
-class _Recolored(ImageAugmentation):
+class Recolored(ImageAugmentation):
     """Base: a number an image, (N, 1, 1, 1), changes its values; masks stay as they are."""
 
     factor: tuple[float, float]
     value_range: Any
+    settings: tuple[str, ...] = ("factor", "value_range")  # of the config
 
     def _uniform(self, images: Any, low: float, high: float, seed: Any) -> Any:
         shape = (images.shape[0], 1, 1, 1)
         return uniform(shape, low, high, dtype=self.compute_dtype, seed=self._stream(seed))
+
+    def _unit(self, images: Any, back: bool = False) -> Any:
+        """The images with `value_range` brought to (0, 1), or back."""
+        low, high = map(float, self.value_range)
+        if (low, high) == (0, 1):
+            return images
+        return images * (high - low) + low if back else (images - low) / (high - low)
 
     def _clipped(self, images: Any) -> Any:
         return ops.clip(images, *map(float, self.value_range))
@@ -44,11 +52,10 @@ class _Recolored(ImageAugmentation):
         return segmentation_masks
 
     def get_config(self) -> dict[str, Any]:
-        own = {"factor": self.factor, "value_range": self.value_range}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.settings}}
 
 
-class RandomContrast(_Recolored):
+class RandomContrast(Recolored):
     """In training y = clip(mean + (x - mean) · U(1 - factor[0], 1 + factor[1])), with the mean of
     each channel of each image; else y = x.
 
@@ -63,7 +70,7 @@ class RandomContrast(_Recolored):
     ):
         super().__init__(seed, **kwargs)
         self.factor = overlapping("RandomContrast", factor, 0, 1)
-        self.value_range = _checked_range("RandomContrast", value_range)
+        self.value_range = checked_range("RandomContrast", value_range)
 
     def get_random_transformation(
         self, images: Any, training: bool = True, seed: Any = None
@@ -79,7 +86,7 @@ class RandomContrast(_Recolored):
         return self._clipped((x - mean) * transformation + mean)
 
 
-class RandomBrightness(_Recolored):
+class RandomBrightness(Recolored):
     """In training y = clip(x + U(factor) · (high - low)), for value_range (low, high); else y = x.
 
     `factor`: a number f for (-f, f), or a pair; 1 makes black white. Integers stay integers: what
@@ -93,7 +100,7 @@ class RandomBrightness(_Recolored):
     ):
         super().__init__(seed, **kwargs)
         self.factor = overlapping("RandomBrightness", factor, -1, 1)
-        self.value_range = sorted(_checked_range("RandomBrightness", value_range))
+        self.value_range = sorted(checked_range("RandomBrightness", value_range))
 
     def get_random_transformation(
         self, images: Any, training: bool = True, seed: Any = None

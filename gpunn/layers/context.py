@@ -5,6 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import numpy as np
+
+from gpunn.autodiff.dtypes import is_float
+from gpunn.autodiff.tape import state
+from gpunn.autodiff.variable import Variable
+from gpunn.ops.creation import cast
+
 
 class _Calls(threading.local):
     training: bool | None = None  # None outside of any call
@@ -20,16 +27,18 @@ calls = _Calls()
 class layer_call:  # noqa: N801
     """Enter a layer's call. An explicit `training` holds for everything called inside.
 
+    `autocast`: the dtype in which ops of the layer read its float variables, None: their own.
     The outermost call begins a new list of losses. The state before is restored in any case.
     """
 
-    __slots__ = ("outer", "training")
+    __slots__ = ("autocast", "outer", "read", "training")
 
-    def __init__(self, training: bool | None):
-        self.training = training
+    def __init__(self, training: bool | None, autocast: np.dtype | None = None):
+        self.training, self.autocast = training, autocast
 
     def __enter__(self) -> None:
-        self.outer = calls.training
+        self.outer, self.read = calls.training, state.read
+        state.read = state.substitute if self.autocast is None else self._cast
         if calls.depth == 0:
             calls.losses = []
         calls.depth += 1
@@ -38,4 +47,29 @@ class layer_call:  # noqa: N801
 
     def __exit__(self, *_: object) -> None:
         calls.depth -= 1
-        calls.training = self.outer
+        calls.training, state.read = self.outer, self.read
+
+    def _cast(self, x: Any) -> Any:
+        cast_it = isinstance(x, Variable) and x.autocast and is_float(x.data.dtype)
+        if state.substitute is not None:
+            x = state.substitute(x)
+        if not cast_it:
+            return x
+        state.read = None  # `cast` reads x, too
+        try:
+            return cast(x, self.autocast)
+        finally:
+            state.read = self._cast
+
+
+class outside_calls:  # noqa: N801
+    """Inside, no layer is being called: what `build` does is not part of a call's computation."""
+
+    __slots__ = ("before",)
+
+    def __enter__(self) -> None:
+        self.before = calls.training, calls.depth, calls.losses
+        calls.training, calls.depth = None, 0
+
+    def __exit__(self, *_: object) -> None:
+        calls.training, calls.depth, calls.losses = self.before

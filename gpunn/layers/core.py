@@ -149,6 +149,7 @@ class Lambda(Layer):
         self.mask = mask
         self.arguments = dict(arguments or {})
         self.supports_masking = mask is not None
+        self._is_users = True
 
     def call(self, x: Any) -> Any:
         if self.output_shape is not None and isinstance(x, SymbolicTensor):
@@ -164,29 +165,3 @@ class Lambda(Layer):
             f"Lambda '{self.name}' holds Python code, which gpunn neither saves nor loads. "
             f"Write a Layer subclass instead."
         )
-
-
-def Input(  # noqa: N802  (Keras' name)
-    shape: SymbolicShape | None = None,
-    batch_size: int | None = None,
-    dtype: Any = None,
-    name: str | None = None,
-    batch_shape: SymbolicShape | None = None,
-) -> SymbolicTensor:
-    """The symbolic input of a model: a shape (without the batch axis) and a dtype.
-
-    >>> gpunn.Sequential([gpunn.Input((64,)), gpunn.layers.Dense(10)])
-    """
-    if (shape is None) == (batch_shape is None):
-        raise ValueError(
-            f"Input needs either shape or batch_shape, received shape={shape}, "
-            f"batch_shape={batch_shape}."
-        )
-    if isinstance(shape, int):
-        raise ValueError(f"Input: shape must be a tuple, received {shape}. Write ({shape},).")
-    if any(n is not None and not isinstance(n, int) for n in shape or batch_shape or ()):
-        raise ValueError(
-            f"Input: lengths must be integers or None, received {shape or batch_shape!r}."
-        )
-    full = (batch_size, *shape) if shape is not None else tuple(batch_shape or ())
-    return SymbolicTensor(full, dtype, name)

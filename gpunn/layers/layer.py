@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from contextlib import nullcontext
 from typing import Any
 
-from gpunn import config, constraints, initializers, regularizers
+from gpunn import constraints, dtype_policies, initializers, regularizers
 from gpunn.autodiff.dtypes import as_dtype, is_float
-from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
+from gpunn.autodiff.symbolic import Node, SymbolicTensor
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.changes import note_change
+from gpunn.dtype_policies import DTypePolicy
 from gpunn.errors import unknown_name
-from gpunn.layers.context import calls, layer_call
+from gpunn.layers.connecting import Connected, has_unknown_lengths, traced
+from gpunn.layers.context import calls, layer_call, outside_calls
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.signature import build_parameters, call_signature, mask_of
+from gpunn.layers.stateless import Stateless
 from gpunn.layers.tracking import Tracked
 from gpunn.naming import to_snake_case, unique_name
 from gpunn.objects import Configurable, serialize
 from gpunn.ops.creation import cast
+from gpunn.tracebacks import filter_traceback, warn_user
 
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
 
-
-class Layer(Tracked, Configurable):
+class Layer(Tracked, Connected, Stateless, Configurable):
     """Base of all layers: weights by `add_weight`, made in `build`, used in `call`.
 
     >>> class Scale(gpunn.layers.Layer):
@@ -37,8 +38,9 @@ class Layer(Tracked, Configurable):
     ...         return x * self.factor
     """
 
-    _untracked: tuple[str, ...] = ("_losses", "_losses_of")
+    _untracked: tuple[str, ...] = ("_losses", "_losses_of", "_nodes")
     supports_masking = False
+    _is_users = False  # whether `call` may compute with lengths that are not known yet
     input_spec: InputSpec | None = None
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -47,6 +49,7 @@ class Layer(Tracked, Configurable):
         super().__init_subclass__(**options)
         if "build" in vars(cls):
             cls.build = _building(cls.build)  # type: ignore[method-assign]
+        cls._is_users = not cls.call.__module__.startswith("gpunn.")
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Layer(Tracked, Configurable):
         activity_regularizer: Any = None,
         trainable: bool = True,
         dtype: Any = None,
+        autocast: bool = True,
         name: str | None = None,
         **kwargs: Any,
     ):
@@ -67,7 +71,7 @@ class Layer(Tracked, Configurable):
             shape = (kwargs.pop("input_dim"),)
         if kwargs:
             known = {*inspect.signature(type(self).__init__).parameters, "trainable", "dtype"}
-            known |= {"name", "activity_regularizer", "input_shape"}
+            known |= {"name", "activity_regularizer", "input_shape", "autocast"}
             raise unknown_name(
                 f"argument of {type(self).__name__}", next(iter(kwargs)), known - {"self", "kwargs"}
             )
@@ -76,15 +80,17 @@ class Layer(Tracked, Configurable):
                 f"{type(self).__name__}: name must be a string without '/', received {name!r}."
             )
         self.name = name or unique_name(to_snake_case(type(self).__name__))
-        self.dtype = _checked_dtype(dtype)
+        self.autocast = autocast
+        self.dtype_policy = dtype_policies.get(dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = type(self).build is Layer.build
-        self._compute_dtype = as_dtype(self.dtype)
         self._declared_shape = None if shape is None else (None, *shape)
         self._weights: list[Variable] = []
         self._losses: list[Any] = []
         self._in_build = False
         self._losses_of: list[Any] = []  # the call that added them
+        self._nodes: list[Node] = []
+        self._path: str | None = None
         self._called = False
         self._first_output: Any = None  # the shape(s) that the first call returned
         self.trainable = trainable
@@ -104,9 +110,34 @@ class Layer(Tracked, Configurable):
             layer.trainable = value  # type: ignore[attr-defined]
 
     @property
+    def dtype_policy(self) -> DTypePolicy:
+        """In which dtypes the layer computes and keeps its weights."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        self._dtype_policy = dtype_policies.get(policy)
+        self.dtype = self._dtype_policy.variable_dtype
+        self._compute_dtype = as_dtype(self._dtype_policy.compute_dtype)
+        mixed = self._dtype_policy.variable_dtype != self._dtype_policy.compute_dtype
+        self._autocast_dtype = self._compute_dtype if mixed else None
+
+    @property
     def compute_dtype(self) -> str:
         """The dtype in which the layer computes; float inputs are cast to it."""
+        return self._dtype_policy.compute_dtype
+
+    input_dtype = compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of the weights."""
         return self.dtype
+
+    @property
+    def path(self) -> str:
+        """The name, behind those of the layers inside which it was first built."""
+        return self._path or self.name
 
     # --- to override ---
 
@@ -122,7 +153,8 @@ class Layer(Tracked, Configurable):
         return previous_mask
 
     def get_config(self) -> dict[str, Any]:
-        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        config["dtype"] = self._dtype_policy.name
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = serialize(self.activity_regularizer)
         return config
@@ -135,8 +167,11 @@ class Layer(Tracked, Configurable):
         initializer: Any = None,
         dtype: Any = None,
         trainable: bool = True,
+        autocast: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
         name: str | None = None,
     ) -> Variable:
         """A new weight. `initializer`: Glorot uniform by default, zeros for int and bool dtypes."""
@@ -145,12 +180,16 @@ class Layer(Tracked, Configurable):
                 f"add_weight: the first argument is the shape, received {shape!r}. "
                 f"Give a name as name={shape!r}."
             )
+        if overwrite_with_gradient:
+            raise NotImplementedError("add_weight: overwrite_with_gradient is for float8 training.")
         kind = as_dtype(dtype or self.dtype)
         if initializer is None:
             initializer = "glorot_uniform" if is_float(kind) else "zeros"
         with nullcontext() if self._in_build else name_scope(self.name):
             make = initializers.get(initializer)
-            variable = Variable(make, tuple(shape or ()), kind, trainable, name)
+            variable = Variable(
+                make, tuple(shape or ()), kind, trainable, autocast, aggregation, name=name
+            )
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         self._weights.append(variable)
@@ -161,8 +200,9 @@ class Layer(Tracked, Configurable):
         if self._losses_of is not calls.losses:
             self._losses, self._losses_of = [], calls.losses
         for value in loss if isinstance(loss, (list, tuple)) else [loss]:
-            self._losses.append(value)
-            calls.losses.append(value)
+            if not isinstance(value, SymbolicTensor):  # there is nothing to add up yet
+                self._losses.append(value)
+                calls.losses.append(value)
 
     @property
     def losses(self) -> list[Any]:
@@ -172,7 +212,12 @@ class Layer(Tracked, Configurable):
 
     # --- calling ---
 
+    @filter_traceback
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        outputs = self._called_with(args, dict(kwargs))
+        return outputs if calls.depth else self._connected(args, kwargs, outputs)
+
+    def _called_with(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         takes = call_signature(type(self).call)
         if not args and takes.names and takes.names[0] in kwargs:
             args = (kwargs.pop(takes.names[0]),)
@@ -181,16 +226,17 @@ class Layer(Tracked, Configurable):
         if kwargs:
             kwargs = {k: self._as_input(v) for k, v in kwargs.items()}
         first: Any = args[0] if args else None
-        with layer_call(training):
+        with layer_call(training, self._autocast_dtype):
             if self._losses and self._losses_of is not calls.losses:
                 self._losses = []
             if not self.built:
                 self._build_for(takes.names, args, kwargs)
             if self.input_spec is not None and args:
                 if not hasattr(first, "shape"):
+                    many = f" of {len(first)}" if isinstance(first, (list, tuple, dict)) else ""
                     raise ValueError(
                         f"Layer '{self.name}' takes one tensor, received a "
-                        f"{type(first).__name__} of {len(first)}. Give it one of them."
+                        f"{type(first).__name__}{many}. Give it a tensor."
                     )
                 self.input_spec.check(first.shape, self.name)
             if takes.training:
@@ -205,16 +251,21 @@ class Layer(Tracked, Configurable):
                     later = kwargs.get(takes.names[position])
                     kwargs[name] = mask_of(args[position] if position < len(args) else later)
             if self._called:
-                outputs = self.call(*args, **kwargs)
+                outputs = self._computed(args, kwargs)
             else:
-                with name_scope(self.name):  # layers inside may build now
-                    outputs = self.call(*args, **kwargs)
+                with name_scope(self.name) as self._path:  # layers inside may build now
+                    outputs = self._computed(args, kwargs)
                 self._called, self._first_output = True, _shapes(outputs)
             if mask is not None:
                 self._attach_mask(first, outputs, mask)
             if self.activity_regularizer is not None:
                 self._regularize_activity(outputs)
         return outputs
+
+    def _computed(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if self._is_users and has_unknown_lengths((args, kwargs)):
+            return traced(self.call, args, kwargs)
+        return self.call(*args, **kwargs)
 
     def _as_input(self, value: Any, positional: bool = False) -> Any:
         """Arrays become tensors, floats are cast to the compute dtype, containers are walked."""
@@ -223,6 +274,8 @@ class Layer(Tracked, Configurable):
             if dtype == self._compute_dtype or not is_float(dtype):
                 return value
             return self._cast(value)
+        if value is None:
+            return None
         if isinstance(value, SymbolicTensor):
             return self._cast(value) if is_float(value.dtype) else value
         if isinstance(value, (list, tuple)):
@@ -239,12 +292,16 @@ class Layer(Tracked, Configurable):
         return value
 
     def _cast(self, x: Any) -> Any:
+        if not self.autocast:
+            return x
         y = cast(x, self._compute_dtype)
         y._keras_mask = x._keras_mask
         return y
 
     def _build_for(self, names: tuple[str, ...], args: tuple, kwargs: dict) -> None:
         """Call `build` with the shapes of the arguments its parameters ask for."""
+        if args and args[0] is None and not self._is_users:
+            raise ValueError(f"Layer '{self.name}' takes tensors or arrays, received None.")
         shapes = {name: _shapes(v) for name, v in {**dict(zip(names, args)), **kwargs}.items()}
         wanted = build_parameters(type(self).build)
         if len(wanted) == 1:
@@ -261,10 +318,9 @@ class Layer(Tracked, Configurable):
 
     def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
         if not self.supports_masking:
-            warnings.warn(
+            warn_user(
                 f"Layer '{self.name}' ({type(self).__name__}) does not support masks; the mask of "
                 f"its input ends here.",
-                stacklevel=3,
             )
         elif isinstance(outputs, (Tensor, SymbolicTensor)):
             found = self.compute_mask(inputs, mask)
@@ -283,15 +339,13 @@ class Layer(Tracked, Configurable):
             if isinstance(output, Tensor) and batch:
                 self.add_loss(self.activity_regularizer(output) / batch)
 
-    def compute_output_shape(self, input_shape: Any) -> SymbolicShape:
-        """The shape of the outputs for an input of this shape (batch None); builds the layer."""
-        with layer_call(False):
-            return self(SymbolicTensor(tuple(input_shape), self.dtype)).shape
-
     def __getattr__(self, name: str) -> Any:
         """What is not there: say why it may be missing."""
         if name.startswith("__"):
             raise AttributeError(name)
+        prop = getattr(type(self), name, None)
+        if isinstance(prop, property) and prop.fget is not None:
+            return prop.fget(self)  # which has failed, and says why again
         if "_weights" not in vars(self):
             raise RuntimeError(
                 f"{type(self).__name__}.__init__() must call super().__init__() before all else."
@@ -301,13 +355,6 @@ class Layer(Tracked, Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-def _checked_dtype(dtype: Any) -> str:
-    name = config.floatx() if dtype is None else getattr(dtype, "name", dtype)
-    if name not in _FLOATS:
-        raise unknown_name("dtype of a layer", name, _FLOATS)
-    return name
 
 
 def _shapes(value: Any) -> Any:
@@ -329,7 +376,7 @@ def _building(build: Any) -> Any:
             return
         self._in_build = True
         try:
-            with name_scope(self.name):
+            with name_scope(self.name) as self._path, outside_calls():
                 build(self, *args, **kwargs)
         finally:
             self._in_build = False

@@ -185,19 +185,9 @@ class RNN(Layer):
 
     def _symbolic(self, sequences: Any, states: Any, mask: Any) -> tuple[Any, list]:
         """What `_run` will give, as shapes: the number of steps may be unknown."""
-
-        def compute(x: Any, on: Any, *given: Any) -> tuple:
-            initial = None if states is None else packed_like(states, given)
-            y, last = self._run(x, initial, on, False)
-            return (y, *flat(last))
-
-        inputs = (sequences, mask, *flat(states))
         output, *sizes = self._shapes_for(tuple(sequences.shape), True)
         shapes = [output, *_flat_shapes(sizes)]
-        found = [
-            SymbolicTensor(shape, self.compute_dtype, history=(compute, inputs, {}, i))
-            for i, shape in enumerate(shapes)
-        ]
+        found = [SymbolicTensor(shape, self.compute_dtype) for shape in shapes]
         return found[0], packed_like(sizes, found[1:])
 
     def _reset_dropout(self) -> None:

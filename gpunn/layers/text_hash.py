@@ -171,3 +171,18 @@ def farmhash64(data: bytes) -> int:
 def bucket(data: bytes, buckets: int, salt: tuple[int, int] | None = None) -> int:
     """hash mod buckets: FarmHash, or, with a salt, SipHash. As TensorFlow's hash buckets."""
     return (farmhash64(data) if salt is None else siphash64(data, salt)) % buckets
+
+
+# --- several values ---
+
+_KEY, _FACTOR = 0xDECAFCAFFE, 0xC6A4A7935BD1E995  # TensorFlow's
+
+
+def crossed(values: tuple) -> int:
+    """The hash of integers and strings together, as TensorFlow's `cross_hashed`."""
+    total = _KEY
+    for value in values:
+        part = farmhash64(value.encode()) if isinstance(value, str) else int(value) & _MASK
+        total ^= _FACTOR ^ (_mix(part * _FACTOR & _MASK) * _FACTOR & _MASK)
+        total = _mix(_mix(total * _FACTOR & _MASK) * _FACTOR & _MASK)
+    return total

@@ -55,8 +55,7 @@ class TimeDistributed(Layer):
             mask = mask if call_signature(type(self.layer).call).mask else None
         if isinstance(inputs, SymbolicTensor) and inputs.shape[1] is None:
             shape = self.compute_output_shape(inputs.shape)
-            history: tuple = (self._compute, (inputs, mask), {}, 0)
-            return SymbolicTensor(shape, self.compute_dtype, history=history)
+            return SymbolicTensor(shape, self.compute_dtype)
         return self._compute(inputs, mask)
 
     def _compute(self, x: Any, mask: Any) -> Any:

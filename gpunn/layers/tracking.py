@@ -8,6 +8,7 @@ from typing import Any
 from gpunn.autodiff.tensor import asarray
 from gpunn.autodiff.variable import Variable
 from gpunn.errors import ShapeError
+from gpunn.metrics.metric import Metric
 from gpunn.random import SeedGenerator
 
 
@@ -93,8 +94,23 @@ class Tracked:
         trainable = {id(w) for w in self.trainable_weights}
         return [v for v in self.variables if id(v) not in trainable]
 
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that are attributes of this layer and of those inside."""
+        return _unique(m for layer in self._flatten_layers() for m in layer._owned(Metric))
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The states of the metrics."""
+        return [v for metric in self.metrics for v in metric.variables]
+
     def count_params(self) -> int:
         """The number of elements in all weights."""
+        if not self.built:  # type: ignore[attr-defined]
+            raise ValueError(
+                f"count_params: '{self.name}' has no weights yet. Build it first: call it, or "  # type: ignore[attr-defined]
+                f"build(input_shape)."
+            )
         return sum(w.size for w in self.weights)
 
     def get_weights(self) -> list:

@@ -10,30 +10,67 @@ from gpunn.losses.crossentropy import (
     categorical_crossentropy,
     sparse_categorical_crossentropy,
 )
+from gpunn.losses.focal import binary_focal_crossentropy, categorical_focal_crossentropy
 from gpunn.losses.functions import FUNCTIONS
+from gpunn.losses.hinge import categorical_hinge, hinge, squared_hinge
 from gpunn.losses.loss import Loss, LossFunctionWrapper
-from gpunn.losses.regression import mean_absolute_error, mean_squared_error
+from gpunn.losses.overlap import dice, tversky
+from gpunn.losses.probability import (
+    categorical_generalized_cross_entropy,
+    kl_divergence,
+    poisson,
+)
+from gpunn.losses.regression import (
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
+from gpunn.losses.sequence import ctc
+from gpunn.losses.similarity import circle, cosine_similarity
 from gpunn.losses.standard import (
+    CTC,
     BinaryCrossentropy,
+    BinaryFocalCrossentropy,
     CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    CategoricalHinge,
+    Circle,
+    CosineSimilarity,
+    Dice,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
     MeanAbsoluteError,
+    MeanAbsolutePercentageError,
     MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
     SparseCategoricalCrossentropy,
+    SquaredHinge,
+    StandardLoss,
+    Tversky,
 )
 
 mse = MSE = mean_squared_error
 mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
 bce = BCE = binary_crossentropy
+kld = KLD = kl_divergence
+logcosh = log_cosh
 
-_TABLE = objects.by_names(
-    MeanSquaredError,
-    MeanAbsoluteError,
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    SparseCategoricalCrossentropy,
-    LossFunctionWrapper=LossFunctionWrapper,
+_TABLE = {
+    **objects.by_names(*StandardLoss.__subclasses__()),
+    "LossFunctionWrapper": LossFunctionWrapper,
     **FUNCTIONS,
-)
+    # The function has no default for q.
+    "categorical_generalized_cross_entropy": CategoricalGeneralizedCrossEntropy,
+}
 
 
 def get(identifier: Any) -> Any:

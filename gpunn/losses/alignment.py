@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.autodiff.dtypes import is_float, to_float
+from gpunn.autodiff.dtypes import as_dtype, is_float, to_float
+from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.errors import ShapeError
 from gpunn.ops.creation import cast
@@ -16,29 +17,54 @@ from gpunn.ops.shaping import expand_dims, moveaxis, squeeze
 INT32 = np.dtype("int32")
 
 
-def as_tensor(x: Any, dtype: np.dtype | None = None, like: Tensor | None = None) -> Tensor:
+def is_tensor(x: Any) -> bool:
+    """True of tensors with and without values."""
+    return isinstance(x, (Tensor, SymbolicTensor))
+
+
+def dtype_of(x: Any) -> np.dtype:
+    """The dtype of a tensor, as NumPy's."""
+    return x.data.dtype if isinstance(x, Tensor) else as_dtype(x.dtype)
+
+
+def as_tensor(x: Any, dtype: np.dtype | None = None, like: Any = None) -> Any:
     """x as a tensor, cast if `dtype` differs; host values go to the device of `like`."""
-    if isinstance(x, Tensor):
-        return x if dtype is None or x.data.dtype == dtype else cast(x, dtype)
-    return Tensor(asarray(x, dtype, None if like is None else like.data))
+    if is_tensor(x):
+        return x if dtype is None or dtype_of(x) == dtype else cast(x, dtype)
+    return Tensor(asarray(x, dtype, like.data if isinstance(like, Tensor) else None))
 
 
 def convert(x: Any, dtype: np.dtype, like: Any = None) -> Any:
     """`as_tensor`, inside dicts, lists and tuples of tensors as well (what a model returned)."""
-    if isinstance(x, Tensor):
+    if is_tensor(x):
         return as_tensor(x, dtype)
     if isinstance(x, Mapping):
         return {key: convert(value, dtype) for key, value in x.items()}
-    if isinstance(x, (list, tuple)) and any(isinstance(value, (Tensor, Mapping)) for value in x):
+    if isinstance(x, (list, tuple)) and any(is_tensor(v) or isinstance(v, Mapping) for v in x):
         return type(x)([convert(value, dtype) for value in x])
-    return as_tensor(x, dtype, like if isinstance(like, Tensor) else None)
+    return as_tensor(x, dtype, like)
 
 
-def predictions(name: str, y_pred: Any, axis: int = -1) -> Tensor:
+def wide(x: Any) -> Any:
+    """x, half precision widened: there 1 - ε is 1, and its logarithm no help."""
+    return x if dtype_of(x).itemsize >= 4 else cast(x, "float32")
+
+
+def narrowed(loss: Any, like: Any) -> Any:
+    """The loss in the dtype of the predictions."""
+    return loss if dtype_of(loss) == dtype_of(like) else cast(loss, like.dtype)
+
+
+def needs_gradient(x: Any) -> bool:
+    """Whether a gradient may be asked for x: fused losses have none of their targets."""
+    return isinstance(x, SymbolicTensor) or x.tracked
+
+
+def predictions(name: str, y_pred: Any, axis: int = -1) -> Any:
     """y_pred as floats with its axis last."""
     x = as_tensor(y_pred)
-    if not is_float(x.data.dtype):
-        x = cast(x, to_float(x.data.dtype))
+    if not is_float(dtype_of(x)):
+        x = cast(x, to_float(dtype_of(x)))
     if x.ndim == 0:
         raise ShapeError(
             f"{name}: y_pred is one number (shape ()), but losses are taken along its last axis. "
@@ -49,7 +75,7 @@ def predictions(name: str, y_pred: Any, axis: int = -1) -> Tensor:
     return x if axis == -1 else moveaxis(x, axis, -1)
 
 
-def same_rank(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def same_rank(a: Any, b: Any) -> tuple[Any, Any]:
     """a and b when one has a trailing axis of length 1 more than the other.
 
     `(n,)` and `(n, 1)` become `(n, 1)` both; from more axes the extra one is dropped.
@@ -61,6 +87,13 @@ def same_rank(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return a, b
 
 
+def fits(a: tuple, b: tuple) -> bool:
+    """True of equal shapes; an unknown length, None, equals any."""
+    return a == b or (
+        len(a) == len(b) and all(m == n or None in (m, n) for m, n in zip(a, b, strict=True))
+    )
+
+
 def _agree(t: Any, x: Any) -> bool:
     """True of two tensors of one shape, with axes, and one float dtype."""
     if not (isinstance(t, Tensor) and isinstance(x, Tensor)):
@@ -69,17 +102,15 @@ def _agree(t: Any, x: Any) -> bool:
     return a.shape == b.shape != () and a.dtype == b.dtype and b.dtype.kind == "f"
 
 
-def targets_and_predictions(
-    name: str, y_true: Any, y_pred: Any, axis: int = -1
-) -> tuple[Tensor, Tensor]:
+def targets_and_predictions(name: str, y_true: Any, y_pred: Any, axis: int = -1) -> tuple[Any, Any]:
     """Targets t and predictions x of one shape and float dtype, with the axis last."""
     if axis == -1 and _agree(y_true, y_pred):  # what a training step gives
         return y_true, y_pred
     x = predictions(name, y_pred)
-    t = as_tensor(y_true, x.data.dtype, like=x)
-    if t.data.shape != x.data.shape:
+    t = as_tensor(y_true, dtype_of(x), like=x)
+    if not fits(t.shape, x.shape):
         t, x = same_rank(t, x)
-        if t.shape != x.shape:
+        if not fits(t.shape, x.shape):
             raise ShapeError(
                 f"{name}: y_true and y_pred differ in shape (y_true {t.shape}, y_pred {x.shape}). "
                 f"Make them equal; only a trailing axis of length 1 may be missing."
@@ -89,16 +120,14 @@ def targets_and_predictions(
     return t, x
 
 
-def labels_and_predictions(
-    name: str, y_true: Any, y_pred: Any, axis: int = -1
-) -> tuple[Tensor, Tensor]:
+def labels_and_predictions(name: str, y_true: Any, y_pred: Any, axis: int = -1) -> tuple[Any, Any]:
     """Labels t `(...)` int32 and predictions x `(..., classes)`, floats."""
     x = predictions(name, y_pred, axis)
     t = as_tensor(y_true, INT32, like=x)
-    expected = x.data.shape[:-1]
-    if t.data.shape != expected and t.ndim == x.ndim and t.shape[-1] == 1:
+    expected = x.shape[:-1]
+    if not fits(t.shape, expected) and t.ndim == x.ndim and t.shape[-1] == 1:
         t = squeeze(t, -1)
-    if t.data.shape != expected:
+    if not fits(t.shape, expected):
         hint = f"Give one integer label for each: y_true of shape {expected} or {(*expected, 1)}."
         if t.shape == x.shape:
             hint = f"Is y_true one-hot? Then use {name.removeprefix('sparse_')}."

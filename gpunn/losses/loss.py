@@ -8,10 +8,9 @@ from typing import Any
 from gpunn import ops
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.tensor import Tensor
-from gpunn.losses.alignment import INT32, as_tensor, convert
-from gpunn.losses.crossentropy import sparse_categorical_crossentropy
-from gpunn.losses.functions import FUNCTIONS
-from gpunn.losses.reduction import check_reduction, reduce_losses
+from gpunn.losses.alignment import INT32, as_tensor, convert, is_tensor
+from gpunn.losses.functions import FUNCTIONS, OF_CLASSES, OF_INTEGERS
+from gpunn.losses.reduction import BOOL, check_reduction, reduce_losses
 from gpunn.naming import to_snake_case, unique_name
 from gpunn.objects import Configurable, lookup, serialize
 
@@ -29,7 +28,8 @@ class Loss(Configurable):
     ...         return ops.mean(ops.abs(y_true - y_pred) ** 3, axis=-1)
     """
 
-    takes_labels = False  # True: targets are integer labels, and stay int32
+    takes_integers = False  # True: targets are integers, and stay int32
+    takes_labels = False  # True: they are classes of y_pred, which can be checked before training
 
     def __init__(
         self,
@@ -51,11 +51,12 @@ class Loss(Configurable):
         """The reduced loss. The mask that a model put on `y_pred` counts as weights of 0 and 1."""
         mask = getattr(y_pred, "_keras_mask", None)
         x = convert(y_pred, self._dtype)
-        t = convert(y_true, INT32 if self.takes_labels else self._dtype, x)
+        t = convert(y_true, INT32 if self.takes_integers else self._dtype, x)
         losses = as_tensor(self.call(t, x), self._dtype)
         if losses._keras_mask is not None:
             mask = _both(mask, losses._keras_mask)
-        if sample_weight is None and mask is None and self.reduction in AVERAGES and losses.size:
+        plain = sample_weight is None and mask is None and 0 not in losses.shape
+        if plain and self.reduction in AVERAGES:
             return ops.mean(losses)
         return reduce_losses(losses, sample_weight, mask, self.reduction)
 
@@ -68,11 +69,11 @@ class Loss(Configurable):
         return {**config, "dtype": self.dtype} if self._has_dtype else config
 
 
-def _both(mask: Any, other: Tensor) -> Tensor:
+def _both(mask: Any, other: Any) -> Any:
     """Where both masks hold; None holds everywhere."""
     if mask is None:
         return other
-    mask = as_tensor(mask, other.data.dtype, like=other)
+    mask = as_tensor(mask, BOOL, like=other)
     if mask.ndim == other.ndim + 1:
         mask = ops.squeeze(mask, -1)
     return ops.logical_and(mask, other)
@@ -92,11 +93,11 @@ class LossFunctionWrapper(Loss):
         super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
         self.fn = fn
         self.options = kwargs
-        self.takes_labels = fn is sparse_categorical_crossentropy
+        self.takes_integers, self.takes_labels = fn in OF_INTEGERS, fn in OF_CLASSES
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         values = self.fn(y_true, y_pred, **self.options)
-        if not isinstance(values, Tensor):
+        if not is_tensor(values):
             raise ValueError(
                 f"The loss function '{self.name}' returned {values!r}. It must return a tensor "
                 f"that is computed from y_pred with gpunn.ops."

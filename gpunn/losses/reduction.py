@@ -9,11 +9,12 @@ import numpy as np
 from gpunn import ops
 from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError, unknown_name
-from gpunn.losses.alignment import as_tensor, same_rank
+from gpunn.losses.alignment import as_tensor, dtype_of, same_rank
 from gpunn.ops.accumulate import divide_no_nan
+from gpunn.ops.rules import broadcast_shapes
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
-_BOOL = np.dtype("bool")
+BOOL = np.dtype("bool")
 
 
 def check_reduction(reduction: str | None) -> str | None:
@@ -23,12 +24,12 @@ def check_reduction(reduction: str | None) -> str | None:
     return reduction
 
 
-def _fit(losses: Tensor, other: Tensor, name: str) -> tuple[Tensor, Tensor]:
+def _fit(losses: Any, other: Any, name: str) -> tuple[Any, Any]:
     """Both in a rank in which they broadcast."""
     losses, other = same_rank(losses, other)
     try:
-        np.broadcast_shapes(losses.shape, other.shape)
-    except ValueError:
+        broadcast_shapes(name, losses.shape, other.shape)
+    except ShapeError:
         example = (*losses.shape[:1], *[1] * (losses.ndim - 1))
         raise ShapeError(
             f"{name} does not fit the losses ({name} {other.shape}, losses {losses.shape}). "
@@ -38,7 +39,7 @@ def _fit(losses: Tensor, other: Tensor, name: str) -> tuple[Tensor, Tensor]:
 
 
 def reduce_losses(
-    losses: Tensor, sample_weight: Any = None, mask: Any = None,
+    losses: Any, sample_weight: Any = None, mask: Any = None,
     reduction: str | None = "sum_over_batch_size",
 ) -> Tensor:  # fmt: skip
     """Losses v, weights w and mask m in {0, 1} become, with N their number::
@@ -53,29 +54,29 @@ def reduce_losses(
     """
     weights = None
     if mask is not None:
-        losses, mask = _fit(losses, as_tensor(mask, _BOOL, like=losses), "mask")
+        losses, mask = _fit(losses, as_tensor(mask, BOOL, like=losses), "mask")
         losses = ops.where(mask, losses, 0.0)
     if sample_weight is not None:
-        weights = as_tensor(sample_weight, losses.data.dtype, like=losses)
+        weights = as_tensor(sample_weight, dtype_of(losses), like=losses)
         losses, weights = _fit(losses, weights, "sample_weight")
         losses = ops.multiply(losses, weights)
     if reduction in ("none", None):
         return losses
-    total = ops.sum(losses)
-    if reduction == "sum" or losses.size == 0:
-        return total
+    if reduction == "sum" or 0 in losses.shape:
+        return ops.sum(losses)
     if reduction == "mean_with_sample_weight" and (weights is not None or mask is not None):
-        return divide_no_nan(total, ops.sum(_weights_within(mask, weights, losses)))
+        return divide_no_nan(ops.sum(losses), ops.sum(_weights_within(mask, weights, losses)))
     if mask is None:
-        return total * (1 / losses.size)
-    valid = ops.sum(ops.cast(mask, losses.dtype))
-    return divide_no_nan(total, valid * (losses.size / mask.size))
+        return ops.mean(losses)
+    losses, mask = same_rank(losses, mask)  # weights may have added an axis
+    valid = ops.where(mask, ops.ones_like(losses), 0.0)
+    return divide_no_nan(ops.sum(losses), ops.sum(valid))
 
 
-def _weights_within(mask: Tensor | None, weights: Tensor | None, losses: Tensor) -> Tensor:
+def _weights_within(mask: Any, weights: Any, losses: Any) -> Any:
     """w m, of which one may be missing."""
     if mask is None:
-        return weights  # type: ignore[return-value]
+        return weights
     valid = ops.cast(mask, losses.dtype)
     if weights is None:
         return valid

@@ -1,10 +1,10 @@
-"""Accuracies as functions: 1 where a prediction is right, else 0, in floatx."""
+"""Accuracies as functions, 1 where a prediction is right, else 0, in floatx; and correlations."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gpunn import ops
+from gpunn import config, ops
 from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError
 from gpunn.losses.alignment import (
@@ -92,6 +92,38 @@ def sparse_top_k_categorical_accuracy(
     return ops.cast(ops.any(ops.equal(best, ops.expand_dims(labels, -1)), axis=-1), None)
 
 
+def _deviations(name: str, y_true: Any, y_pred: Any, axis: int) -> tuple[Tensor, ...]:
+    """t - t̄ and y - ȳ along an axis, which is now the last one, and t̄ - ȳ."""
+    t, y = targets_and_predictions(name, y_true, y_pred, axis)
+    means = [ops.mean(x, axis=-1, keepdims=True) for x in (t, y)]
+    a, b = ops.subtract(t, means[0]), ops.subtract(y, means[1])
+    return a, b, ops.squeeze(ops.subtract(*means), -1)
+
+
+def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """cov(t, y) / (σ_t σ_y) along an axis: `(..., n)` to `(...)`, in [-1, 1]; NaN where t or y is
+    constant.
+
+    >>> gpunn.metrics.pearson_correlation([[0.0, 1.0, 0.5]], [[0.1, 0.9, 1.0]])  # [0.8109]
+    """
+    a, b, _ = _deviations("pearson_correlation", y_true, y_pred, axis)
+    norms = [ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True)) for x in (a, b)]
+    return ops.sum(ops.multiply(ops.divide(a, norms[0]), ops.divide(b, norms[1])), axis=-1)
+
+
+def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """2 cov(t, y) / (σ_t² + σ_y² + (t̄ - ȳ)² + epsilon) along an axis: `(..., n)` to `(...)`.
+
+    Lin 1989, A concordance correlation coefficient to evaluate reproducibility.
+
+    >>> gpunn.metrics.concordance_correlation([[0.0, 1.0, 0.5]], [[0.1, 0.9, 1.0]])  # [0.7477]
+    """
+    a, b, shift = _deviations("concordance_correlation", y_true, y_pred, axis)
+    spread = ops.mean(ops.add(ops.square(a), ops.square(b)), axis=-1)
+    below = ops.add(ops.add(spread, ops.square(shift)), config.epsilon())
+    return ops.divide(ops.multiply(2.0, ops.mean(ops.multiply(a, b), axis=-1)), below)
+
+
 FUNCTIONS = {
     **LOSSES,
     "accuracy": accuracy,
@@ -100,4 +132,6 @@ FUNCTIONS = {
     "sparse_categorical_accuracy": sparse_categorical_accuracy,
     "top_k_categorical_accuracy": top_k_categorical_accuracy,
     "sparse_top_k_categorical_accuracy": sparse_top_k_categorical_accuracy,
+    "pearson_correlation": pearson_correlation,
+    "concordance_correlation": concordance_correlation,
 }

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gpunn import initializers
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable, name_scope
-from gpunn.backend.transfer import fill
+from gpunn.backend import devices
+from gpunn.backend.devices import empty_like
+from gpunn.backend.protocol import Array
+from gpunn.backend.transfer import copy_into, fill
 from gpunn.naming import to_snake_case, unique_name
 from gpunn.objects import Configurable
+from gpunn.structure import map_structure
 
 
 class Metric(Configurable):
     """Base of metrics: state in variables, `update_state` adds a batch, `result` is the number.
 
-    `dtype` (a name or a policy; floatx by default) is that of the state.
+    `dtype` (a name or a policy; floatx by default) is that of the state. Variables and metrics that
+    are attributes, also in lists, tuples and dicts, belong to the state. A result may be a dict.
 
     >>> class Largest(gpunn.metrics.Metric):
     ...     def __init__(self, name="largest", dtype=None):
@@ -43,12 +48,12 @@ class Metric(Configurable):
     def add_variable(
         self,
         shape: Sequence[int],
-        initializer: Any = None,
+        initializer: Any,
         dtype: Any = None,
         aggregation: str = "sum",
         name: str | None = None,
     ) -> Variable:
-        """A variable of the state: by default zeros of the metric's dtype.
+        """A variable of the state, of the metric's dtype by default; initializer None: zeros.
 
         `aggregation` says in Keras how several devices join their values; here there is one.
         """
@@ -58,7 +63,7 @@ class Metric(Configurable):
             )
         if aggregation not in ("sum", "mean", "only_first_replica", "none", None):
             raise ValueError(f"add_variable: unknown aggregation {aggregation!r}. Use 'sum'.")
-        with name_scope(self.name):
+        with name_scope(self.name.replace("/", ">")):
             variable = Variable(
                 initializers.get("zeros" if initializer is None else initializer),
                 shape=tuple(shape),
@@ -79,16 +84,24 @@ class Metric(Configurable):
         """`add_variable`, by default of a scalar."""
         return self.add_variable(shape, initializer, dtype, name=name)
 
+    def _add_late(self, names: Sequence[str], shape: Sequence[int], like: Tensor) -> list[Variable]:
+        """Zeros that the first batch shows the shape of, on its device; also as attributes."""
+        with devices.device(like.device):
+            variables = [self.add_variable(shape, "zeros", name=name) for name in names]
+        for name, variable in zip(names, variables, strict=True):
+            setattr(self, name, variable)
+        return variables
+
     @property
     def variables(self) -> list[Variable]:
-        """The state, that of metrics held as attributes included."""
-        found = list(self._variables)
-        for value in vars(self).values():
-            held = value.variables if isinstance(value, Metric) else [value]
-            for v in held:
-                if isinstance(v, Variable) and all(v is not known for known in found):
-                    found.append(v)
-        return found
+        """The state: the metric's own variables, then those of the metrics that it holds."""
+        own, inner = [*self._variables], []
+        for part in _parts(vars(self)):
+            if isinstance(part, Variable):
+                own.append(part)
+            else:
+                inner.extend(part.variables)
+        return list({id(v): v for v in [*own, *inner]}.values())
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch to the state."""
@@ -109,7 +122,7 @@ class Metric(Configurable):
         return self.result()
 
     @contextlib.contextmanager
-    def _state(self, values: Sequence[Any] | None) -> Iterator[list[Variable]]:
+    def _state(self, values: Sequence[Any] | None) -> Iterator[None]:
         """The variables with copies of `values` (None: zeros) inside; afterwards their own."""
         variables = self.variables
         if values is not None and len(values) != len(variables):
@@ -120,35 +133,71 @@ class Metric(Configurable):
         before = [v.data for v in variables]
         try:
             for i, v in enumerate(variables):
-                v.data = before[i].copy()
-                v.data[...] = 0 if values is None else asarray(values[i], like=before[i])
-            yield variables
+                v.data = _copy(before[i], None if values is None else values[i])
+            yield
         finally:
             for v, array in zip(variables, before, strict=True):
                 v.data = array
 
+    def _take_state(self, known: int) -> list[Tensor]:
+        """The state; variables after the first `known`, made meanwhile, go back to zeros."""
+        state = [Tensor(v.data) for v in self.variables]
+        for i, v in enumerate(self.variables[known:], known):
+            state[i] = Tensor(_copy(v.data, v))
+            fill(v.data, value=0)
+        return state
+
     def stateless_update_state(
         self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
     ) -> list[Tensor]:
-        """The state after a batch, given the one before; the metric itself does not change."""
-        with self._state(metric_variables) as variables:
+        """The state after a batch, given the one before; the metric itself does not change.
+
+        >>> state = metric.stateless_reset_state()
+        >>> state = metric.stateless_update_state(state, y_true, y_pred)
+        >>> metric.stateless_result(state)
+        """
+        known = len(self.variables)
+        with self._state(metric_variables):
             self.update_state(*args, **kwargs)
-            return [Tensor(v.data) for v in variables]
+            return self._take_state(known)
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
         """The result for this state."""
         with self._state(metric_variables):
-            result = self.result()
-            return Tensor(result.data) if isinstance(result, Variable) else result
+            return map_structure(_apart, self.result())
 
     def stateless_reset_state(self) -> list[Tensor]:
         """The state at the start; the metric itself does not change."""
-        with self._state(None) as variables:
+        with self._state(None):
             self.reset_state()
-            return [Tensor(v.data) for v in variables]
+            return self._take_state(len(self.variables))
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """The variables and metrics in lists, tuples and dicts, however deep."""
+    if isinstance(value, (Variable, Metric)):
+        yield value
+    elif isinstance(value, (list, tuple, Mapping)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _parts(part)
+
+
+def _apart(result: Any) -> Any:
+    """A variable's values now; everything else as it is."""
+    return Tensor(result.data) if isinstance(result, Variable) else result
+
+
+def _copy(like: Array, value: Any) -> Array:
+    """A new array like this one, with a value, or None for zeros."""
+    new = empty_like(like)
+    if value is None:
+        fill(new, value=0)
+    else:
+        copy_into(asarray(value, like=like), new)
+    return new

@@ -24,7 +24,7 @@ from gpunn.ops.accumulate import (
 )
 
 
-def _broadcasting(name: str, values: Tensor, sample_weight: Any) -> tuple[Tensor, Tensor]:
+def broadcasting(name: str, values: Tensor, sample_weight: Any) -> tuple[Tensor, Tensor]:
     """Values v and weights of as many axes: weights of fewer axes belong to the first axes of v."""
     weights = as_tensor(sample_weight, values.data.dtype, like=values)
     values, weights = same_rank(values, weights)
@@ -45,14 +45,14 @@ class Sum(Metric):
 
     def __init__(self, name: str | None = "sum", dtype: Any = None):
         super().__init__(dtype, name)
-        self.total = self.add_variable((), name="total")
+        self.total = self.add_variable((), "zeros", name="total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values; weights have their shape, or that of their first axes."""
         with no_grad():
             values = as_tensor(values, self._dtype, like=self.total)
             if sample_weight is not None:
-                values, weights = _broadcasting(self.name, values, sample_weight)
+                values, weights = broadcasting(self.name, values, sample_weight)
                 values = ops.multiply(values, weights)
             accumulate_sum(self.total, values)
 
@@ -68,8 +68,8 @@ class Mean(Metric):
 
     def __init__(self, name: str | None = "mean", dtype: Any = None):
         super().__init__(dtype, name)
-        self.total = self.add_variable((), name="total")
-        self.count = self.add_variable((), name="count")
+        self.total = self.add_variable((), "zeros", name="total")
+        self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values `(samples, ...)`; weights have their shape, or that of their first axes."""
@@ -83,7 +83,7 @@ class Mean(Metric):
                 self._add(values, sample_weight)
             else:
                 inner = values.size if np.ndim(sample_weight) == 0 else prod(values.shape[1:])
-                values, weights = _broadcasting(self.name, values, sample_weight)
+                values, weights = broadcasting(self.name, values, sample_weight)
                 accumulate_weighted_mean(
                     self.total, self.count, values, weights, scale=1 / max(inner, 1)
                 )
@@ -138,8 +138,8 @@ class MeanMetricWrapper(Mean):
 def _masked(name: str, values: Tensor, sample_weight: Any, mask: Any) -> tuple[Tensor, Tensor]:
     """The values with 0 where they are masked, and their weights, with 0 there too."""
     valid = as_tensor(mask, np.dtype("bool"), like=values)
-    values, weights = _broadcasting(name, values, ops.cast(valid, values.dtype))
+    values, weights = broadcasting(name, values, ops.cast(valid, values.dtype))
     values = ops.where(weights, values, 0.0)
     if sample_weight is not None:
-        weights = ops.multiply(weights, _broadcasting(name, values, sample_weight)[1])
+        weights = ops.multiply(weights, broadcasting(name, values, sample_weight)[1])
     return values, weights

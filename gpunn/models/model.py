@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpunn.autodiff.variable import Variable
-from gpunn.layers import Layer
+from gpunn.autodiff.symbolic import SymbolicTensor
+from gpunn.layers import Layer, deserialize
+from gpunn.models.copying import parts_of, restored
+from gpunn.models.graph import Graph
+from gpunn.models.graph_config import graph_config, graph_of
 from gpunn.models.summary import print_summary
+from gpunn.naming import unique_name
 from gpunn.training.trainer import Trainer
+from gpunn.tree import flatten
 
 
 class Model(Trainer, Layer):
     """A layer that `fit`, `evaluate` and `predict` work on.
 
-    Subclass it: make layers in `__init__`, use them in `call`.
+    Of symbolic inputs and outputs (in lists, tuples, dicts), what lies between becomes the model:
+
+    >>> x = gpunn.Input((64,))
+    >>> h = gpunn.layers.Dense(64, activation="relu")(x)
+    >>> model = gpunn.Model(x, gpunn.layers.Dense(10)(h + x))
+
+    Or subclass it: make layers in `__init__`, use them in `call`.
 
     >>> class Autoencoder(gpunn.Model):
     ...     def __init__(self):
@@ -27,29 +38,108 @@ class Model(Trainer, Layer):
     """
 
     #: Attributes that belong to training, not to the model's weights.
-    _untracked = (*Layer._untracked, "optimizer", "loss", "compiled_metrics", "loss_tracker",
-                  "history", "_step")  # fmt: skip
+    _untracked = (*Layer._untracked, "_graph", "optimizer", "loss", "_compile_loss",
+                  "_compile_metrics", "_loss_tracker", "history", "_step")  # fmt: skip
     _outside_steps = ("history", "stop_training")
     supports_masking = True
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        if args or {"inputs", "outputs"} & set(kwargs):
-            raise TypeError(
-                "Model(inputs, outputs), the functional API, does not exist in this version. "
-                "Use gpunn.Sequential or subclass gpunn.Model."
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
+    ):
+        if (inputs is None) != (outputs is None):
+            raise ValueError("Model takes both inputs and outputs, or none of them.")
+        graph = None if inputs is None else Graph(inputs, outputs).from_inputs()
+        if graph is not None and type(self) is Model:
+            name = name or unique_name("functional")
+        super().__init__(name=name, **kwargs)
+        self.autocast = graph is None  # an Input has a dtype of its own
+        self._graph = graph
+        self._layers = [] if graph is None else graph.layers
+        self.built = graph is not None  # else true after the first call: layers inside are built
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if self._graph is None:
+            raise NotImplementedError(
+                f"Model '{self.name}' ({type(self).__name__}) has no call() method. Write one, or "
+                f"make the model of inputs and outputs."
             )
-        super().__init__(**kwargs)
-        self.built = False  # true after the first call: the layers inside are built then
+        for x, of_x in zip(flatten(inputs), flatten(mask)):
+            if of_x is not None:
+                x._keras_mask = of_x
+        return self._graph.run(inputs)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights of the layers inside, for inputs of this shape (the batch axis None)."""
+        own = type(self).build is not Model.build  # which has made its weights itself
+        if self._graph is None and not own:
+            self.compute_output_shape(input_shape)
+
+    def _build_for(self, names: tuple[str, ...], args: tuple, kwargs: dict) -> None:
+        """The layers inside are built when they are called."""
+        if type(self).build is not Model.build:
+            super()._build_for(names, args, kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         outputs = super().__call__(*args, **kwargs)
         self.built = True
         return outputs
 
+    # --- inputs and outputs ---
+
+    def _ends(self) -> tuple[Any, Any]:
+        """The symbolic inputs and outputs, in their structure."""
+        if self._graph is None:
+            raise AttributeError(
+                f"Model '{self.name}' has no symbolic inputs and outputs: it was not made of such."
+            )
+        return self._graph.input_structure, self._graph.output_structure
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input(s), in the structure they were given in."""
+        return self._ends()[0]
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output(s), in the structure they were given in."""
+        return self._ends()[1]
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic inputs."""
+        return flatten(self.input)
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic outputs."""
+        return flatten(self.output)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, or a list of those of several; the batch axis None."""
+        return _shape_of(self.inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, or a list of those of several; the batch axis None."""
+        return _shape_of(self.outputs)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs."""
+        return [x.name or "input" for x in self.inputs]
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """The names of the outputs, by which losses and metrics are given; None if not known."""
+        return None if self._graph is None else self._graph.output_names
+
+    # --- layers ---
+
     @property
     def layers(self) -> list[Layer]:
-        """The layers directly inside."""
-        return self._sublayers()  # type: ignore[return-value]
+        """The layers directly inside; of a graph, those that are called in it."""
+        return self._sublayers() if self._graph is None else list(self._graph.layers)  # type: ignore[return-value]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or its position."""
@@ -67,11 +157,6 @@ class Model(Trainer, Layer):
         known = ", ".join(layer.name for layer in self.layers)
         raise ValueError(f"There is no layer '{name}' in '{self.name}'. Its layers: {known}.")
 
-    @property
-    def metrics_variables(self) -> list[Variable]:
-        """The states of the metrics; `variables` holds those of the layers only."""
-        return [v for metric in self.metrics for v in metric.variables]
-
     def summary(
         self,
         line_length: int | None = None,
@@ -81,12 +166,36 @@ class Model(Trainer, Layer):
         """Print a table of the layers, their output shapes and numbers of parameters."""
         print_summary(self, self._output_shapes(), line_length, print_fn, show_trainable)
 
+    def get_config(self) -> dict[str, Any]:
+        if self._graph is None or type(self).call is not Model.call:
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **graph_config(self._graph)}
+
+    @classmethod
+    def from_config(cls, config: Any) -> Any:
+        """The model that a config describes, with new weights."""
+        if "input_layers" not in config:
+            return cls(**config)
+        inputs, outputs = graph_of(config, deserialize)
+        return cls(inputs, outputs, name=config["name"], trainable=config["trainable"])
+
+    def __reduce__(self) -> Any:
+        """For `pickle` and `copy.deepcopy`."""
+        return restored, (parts_of(self),)
+
     def _output_shapes(self) -> dict[int, Any]:
         """The output shapes of the first call, by id of the layer; the batch axis None."""
+        if self._graph is not None:
+            return {id(n.call): _shape_of(n.outputs) for n in reversed(self._graph.nodes)}
         return {id(layer): any_batch(layer._first_output) for layer in self.layers}
 
     def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
         """The layers inside have set the masks of the outputs."""
+
+
+def _shape_of(outputs: list[SymbolicTensor]) -> Any:
+    shapes = [y.shape for y in outputs]
+    return shapes[0] if len(shapes) == 1 else shapes
 
 
 def any_batch(shape: Any) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpunn import ops
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.changes import note_change
-from gpunn.layers import InputSpec, Layer
+from gpunn.layers import Input, InputSpec, Layer, deserialize
 from gpunn.layers.convolution import Conv
+from gpunn.models.fitting import fit_rank
 from gpunn.models.model import Model, any_batch
 from gpunn.objects import serialize
 
@@ -27,15 +27,14 @@ class Sequential(Model):
     ... ])
     """
 
-    _untracked = (*Model._untracked, "_input", "_shapes")
+    _untracked = (*Model._untracked, "_input", "_symbols")
 
     def __init__(
         self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None
     ):
         self._layers: list[Layer] = []
         self._input: SymbolicTensor | None = None
-        self._shapes: list[SymbolicShape] = []
-        self._input_shape: SymbolicShape | None = None
+        self._symbols: list[Any] = []  # the symbolic input, and the output of each layer
         super().__init__(trainable=trainable, name=name)
         for layer in layers or ():
             self._append(layer)
@@ -54,7 +53,7 @@ class Sequential(Model):
             raise ValueError(f"Sequential '{self.name}' has no layer to remove.")
         layer = self._layers.pop()
         note_change()
-        self._shapes = self._shapes[: len(self._layers)]
+        self._symbols = self._symbols[: len(self._layers) + 1]
         self._step = None
         return layer
 
@@ -82,7 +81,7 @@ class Sequential(Model):
                 f"Give each another name."
             )
         if not self._layers and self._input is None and layer._declared_shape is not None:
-            self._input = SymbolicTensor(layer._declared_shape, layer.dtype)
+            self._input = Input(batch_shape=layer._declared_shape, dtype=layer.dtype)
         self._layers.append(layer)
         note_change()
         self._step = None
@@ -115,35 +114,48 @@ class Sequential(Model):
             raise ValueError(f"Sequential '{self.name}' has no layers. Add some first.")
         if isinstance(input_shape, dict) or (input_shape and not _is_shape(input_shape)):
             return  # a structure of inputs: the layers are built at the first call
-        dtype = self.dtype if self._input is None else self._input.dtype
-        x: Any = SymbolicTensor(tuple(input_shape), dtype)
-        self._shapes = []
-        for layer in self._layers:
-            x = layer(x, training=False)
-            self._shapes.append(getattr(x, "shape", ()))
-        if self._input is None:  # the batch of the first call is as good as any other
-            input_shape, *self._shapes = [any_batch(s) for s in (input_shape, *self._shapes)]
-        self._input_shape = tuple(input_shape)
+        if not self._symbols:
+            first = self._input
+            if first is None:
+                first = Input(batch_shape=tuple(input_shape), dtype=self.dtype)
+            self._symbols = [first]
+        for layer in self._layers[len(self._symbols) - 1 :]:
+            self._symbols.append(layer(self._symbols[-1]))
         if self._input is not None:
             lengths = {i: n for i, n in enumerate(self._input.shape) if i and n is not None}
             self.input_spec = InputSpec(ndim=len(self._input.shape), axes=lengths)
 
+    def _ends(self) -> tuple[Any, Any]:
+        if not self._symbols:
+            raise AttributeError(f"Sequential '{self.name}' is not built, its shapes are unknown.")
+        return self._symbols[0], self._symbols[-1]
+
     @property
     def input_shape(self) -> SymbolicShape:
         """The shape of the input, the batch axis None."""
-        if self._input_shape is None:
-            raise AttributeError(f"Sequential '{self.name}' is not built, its shapes are unknown.")
-        return self._input_shape
+        return self._shape_of(self._ends()[0])
 
     @property
     def output_shape(self) -> SymbolicShape:
         """The shape of the output, the batch axis None."""
-        if not self._shapes:
-            raise AttributeError(f"Sequential '{self.name}' is not built, its shapes are unknown.")
-        return self._shapes[-1]
+        return self._shape_of(self._ends()[1])
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """The name of the last layer, by which a loss or metric may be given."""
+        return [self._layers[-1].name] if self._symbols else None
+
+    def _shape_of(self, symbol: Any) -> Any:
+        """Without an Input, the batch of the first call is as good as any other."""
+        return symbol.shape if self._input is not None else any_batch(symbol.shape)
 
     def _output_shapes(self) -> dict[int, Any]:
-        built = {id(layer): shape for layer, shape in zip(self._layers, self._shapes)}
+        outputs = self._symbols[1:]
+        built = {
+            id(layer): self._shape_of(y)
+            for layer, y in zip(self._layers, outputs)
+            if hasattr(y, "shape")
+        }
         return super()._output_shapes() | built
 
     # --- calling ---
@@ -153,23 +165,13 @@ class Sequential(Model):
             x = args[0]
             if isinstance(x, (list, tuple)) and len(x) == 1:
                 x = x[0]
-            args = (self._fitted(x) if hasattr(x, "shape") else x, *args[1:])
+            args = (fit_rank(x, self._input) if hasattr(x, "shape") else x, *args[1:])
         return super().__call__(*args, **kwargs)
 
-    def _fitted(self, x: Any) -> Any:
-        """An axis of length 1 at the end comes or goes as the Input asks; its dtype is set."""
-        wanted: Any = self._input
-        rank = len(wanted.shape)
-        if len(x.shape) == rank - 1 and wanted.shape[-1] == 1:
-            x = ops.expand_dims(x, -1)
-        elif len(x.shape) == rank + 1 and x.shape[-1] == 1:
-            x = ops.squeeze(x, -1)
-        return ops.cast(x, wanted.dtype)
-
-    def call(self, x: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if not self._layers:
             raise ValueError(f"Sequential '{self.name}' has no layers. Add some first.")
-        layers = self._layers
+        x, layers = inputs, self._layers
         if mask is not None:
             x, layers = layers[0](x, mask=mask), layers[1:]
         rest = iter(zip(layers, [*layers[1:], None], strict=True))
@@ -186,13 +188,11 @@ class Sequential(Model):
             "name": self.name,
             "trainable": self.trainable,
             "layers": [serialize(layer) for layer in self._layers],
-            "build_input_shape": self._input_shape if self._input is None else self._input.shape,
+            "build_input_shape": self._symbols[0].shape if self._symbols else None,
         }
 
     @classmethod
     def from_config(cls, config: Any) -> Sequential:
-        from gpunn.layers import Input, deserialize
-
         shape = config.get("build_input_shape")
         first = [] if shape is None else [Input(batch_shape=shape)]
         layers = [deserialize(c) for c in config["layers"]]

@@ -3,6 +3,7 @@
 from gpunn.autodiff.tape import no_grad
 from gpunn.ops import core as core
 from gpunn.ops import image as image
+from gpunn.ops import linalg as linalg
 from gpunn.ops import nn as nn
 from gpunn.ops import numpy as numpy
 from gpunn.ops import operators as _operators
@@ -12,6 +13,7 @@ from gpunn.ops.elementwise import rint
 from gpunn.ops.encoding import token_counts
 from gpunn.ops.gemm import dense
 from gpunn.ops.indexing import getitem
+from gpunn.ops.linalg import *
 from gpunn.ops.nn import *
 from gpunn.ops.noise import dropout
 from gpunn.ops.numpy import *

@@ -133,12 +133,14 @@ soft_shrink = pointwise(
 
 threshold = pointwise(
     "threshold",
-    "y = x where x > limit, else value",
-    lambda xp, x, out, limit, value: xp.copyto(out, xp.where(x > limit, x, x.dtype.type(value))),
-    lambda xp, x, y, dy, dx, limit, value: _scale(xp, x > limit, dy, dx),
+    "y = x where x > threshold, else default_value",
+    lambda xp, x, out, threshold, default_value: xp.copyto(
+        out, xp.where(x > threshold, x, x.dtype.type(default_value))
+    ),
+    lambda xp, x, y, dy, dx, threshold, default_value: _scale(xp, x > threshold, dy, dx),
     cuda=True,
-    limit=0.0,
-    value=0.0,
+    threshold=0.0,
+    default_value=0.0,
 )
 
 sparse_sigmoid = pointwise(

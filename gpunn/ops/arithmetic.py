@@ -24,7 +24,8 @@ def binary(
     promotes: str = "common",
     domain: tuple[float, float] = (-3.0, 3.0),
 ) -> Callable[..., Any]:
-    """Declare z = f(x, y). `forward(xp, x, y, out)`; `grad_x(xp, x, y, dz, out)` writes dx.
+    """Declare z = f(x1, x2), in equations x and y. `forward(xp, x, y, out)` computes it;
+    `grad_x(xp, x, y, dz, out)` writes dx.
 
     A gradient None stands for dz itself. Gradients are summed over broadcast axes.
     """
@@ -39,22 +40,22 @@ def binary(
     ]
     rule = broadcast(name)
 
-    def function(x: Any, y: Any) -> Any:
-        like = x if hasattr(x, "shape") else y
-        z = empty(rule(x, y).shape, like.dtype, like)
-        run(x, y, z)
+    def function(x1: Any, x2: Any) -> Any:
+        like = x1 if hasattr(x1, "shape") else x2
+        z = empty(rule(x1, x2).shape, like.dtype, like)
+        run(x1, x2, z)
 
         def gradient(differentiate: Kernel | None, shape: tuple) -> Callable[[Array], Array]:
             def closure(dz: Array) -> Array:
                 if differentiate is None:
                     return sum_to(dz, shape)
                 out = empty_like(dz)
-                differentiate(x, y, dz, out)
+                differentiate(x1, x2, dz, out)
                 return sum_to(out, shape)
 
             return closure
 
-        return z, tuple(gradient(k, shape_of(v)) for k, v in zip(kernels, (x, y), strict=True))
+        return z, tuple(gradient(k, shape_of(v)) for k, v in zip(kernels, (x1, x2), strict=True))
 
     function.__name__, function.__qualname__, function.__doc__ = name, name, doc
     return op(shape=rule, promotes=promotes)(function)
@@ -116,6 +117,7 @@ power = binary(
     lambda xp, x, y, out: xp.copyto(out, xp.power(x, y), casting="unsafe"),
     _power_grad_x,
     _power_grad_y,
+    promotes="number",
     domain=(0.5, 3.0),
 )
 
@@ -149,6 +151,7 @@ floor_divide = binary(
     lambda xp, x, y, out: xp.floor_divide(x, y, out=out),
     lambda xp, x, y, dz, out: out.fill(0),
     lambda xp, x, y, dz, out: out.fill(0),
+    promotes="number",
     domain=(1.0, 3.0),
 )
 
@@ -158,5 +161,6 @@ mod = binary(
     lambda xp, x, y, out: xp.remainder(x, y, out=out),
     None,
     lambda xp, x, y, dz, out: xp.multiply(dz, -xp.floor(xp.divide(x, y)), out=out),
+    promotes="number",
     domain=(1.0, 3.0),
 )

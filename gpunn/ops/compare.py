@@ -28,14 +28,14 @@ def _comparison(name: str, symbol: str, numpy_name: str | None = None) -> Callab
     run = kernel(examples=broadcasting(out_dtype="bool"), dtypes=(*FLOATS, "int32"))(reference)
     rule = broadcast(name, "bool")
 
-    def function(x: Any, y: Any) -> Any:
-        like = x if hasattr(x, "shape") else y
-        out = empty(rule(x, y).shape, "bool", like)
-        run(x, y, out)
+    def function(x1: Any, x2: Any) -> Any:
+        like = x1 if hasattr(x1, "shape") else x2
+        out = empty(rule(x1, x2).shape, "bool", like)
+        run(x1, x2, out)
         return out, None
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"z = x {symbol} y, elementwise, bool."
+    function.__doc__ = f"z = x1 {symbol} x2, elementwise, bool."
     return op(shape=rule, promotes="common")(function)
 
 
@@ -78,6 +78,7 @@ def _predicate(name: str, doc: str) -> Callable[..., Any]:
 isnan = _predicate("isnan", "y = x is NaN")
 isinf = _predicate("isinf", "y = x is infinite")
 isfinite = _predicate("isfinite", "y = x is finite")
+signbit = _predicate("signbit", "y = the sign of x is negative, that of -0 too")
 logical_not = _predicate("logical_not", "y = not x")
 
 
@@ -119,10 +120,22 @@ def _where(condition: Array, x: Any, y: Any) -> Any:
     return out, Joint(gradients)
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
-    """z = x where the condition holds, else y; all three broadcast."""
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """y = x1 where the condition holds, else x2; all three broadcast.
+
+    Of the condition alone: the positions where it holds, as `nonzero`.
+
+    >>> gpunn.ops.where([True, False], 1.0, 2.0)
+    """
     from gpunn.ops.creation import cast
 
+    if x1 is None and x2 is None:
+        from gpunn.ops.values import nonzero
+
+        return nonzero(condition)
+    if x1 is None or x2 is None:
+        raise ValueError("where: x1 and x2 go together. Give both, or none of them.")
+    x, y = x1, x2
     like = next((v.data for v in (condition, x, y) if isinstance(v, Tensor)), None)
     numbers = (int, float, bool)
     if type(x) in numbers and type(y) in numbers:

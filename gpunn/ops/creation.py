@@ -12,7 +12,6 @@ from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec, SymbolicTensor
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.backend import devices
-from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import copy_into, fill
@@ -20,16 +19,31 @@ from gpunn.errors import ShapeError
 from gpunn.ops.examples import unwritten
 
 
-def convert_to_tensor(x: Any, dtype: Any = None) -> Any:
+def convert_to_tensor(
+    x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Any:
     """A tensor of an array (NumPy, CuPy, torch), sequence or number, on the current device.
 
     A tensor (or symbolic tensor) comes back as it is, cast if `dtype` differs.
 
     >>> gpunn.ops.convert_to_tensor([1, 2, 3], dtype="float32")
     """
+    if sparse or ragged:
+        raise NotImplementedError(
+            f"convert_to_tensor: sparse={sparse}, ragged={ragged} is not supported: gpunn has "
+            f"dense tensors only."
+        )
     if isinstance(x, (Tensor, SymbolicTensor)):
         return x if dtype is None else cast(x, dtype)
     return Tensor(asarray(x, dtype))
+
+
+def array(x: Any, dtype: Any = None) -> Any:
+    """A tensor of an array, sequence or number: `convert_to_tensor`.
+
+    >>> gpunn.ops.array([1, 2, 3])
+    """
+    return convert_to_tensor(x, dtype)
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
@@ -38,14 +52,14 @@ def convert_to_numpy(x: Any) -> np.ndarray:
 
 
 @op(shape=lambda x, dtype: Spec(x.shape, as_dtype(dtype)))
-def _cast(x: Array, dtype: Any) -> Any:
-    y = empty(x.shape, as_dtype(dtype), x)
+def _cast(x: Array, dtype: np.dtype) -> Any:
+    y = devices.empty(x.shape, as_dtype(dtype), x)
     copy_into(x, y)
     if not is_float(x.dtype):
         return y, None
 
     def gradient(dy: Array) -> Array:
-        dx = empty_like(x)
+        dx = devices.empty_like(x)
         copy_into(dy, dx)
         return dx
 
@@ -76,19 +90,36 @@ def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
     return _full(shape, 0, dtype)
 
 
+def empty(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
+    """A tensor whose values do not matter; they are zeros.
+
+    >>> gpunn.ops.empty((2, 3))
+    """
+    return _full(shape, 0, dtype)
+
+
 def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
     """A tensor of ones."""
     return _full(shape, 1, dtype)
 
 
-def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Tensor:
-    """A tensor of one value."""
-    return _full(shape, fill_value, dtype)
+def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
+    """A tensor of one value, or of an array of values that broadcasts to the shape."""
+    if isinstance(fill_value, (bool, int, float, np.number)):
+        return _full(shape, fill_value, dtype)
+    return _spread(fill_value, shape, as_dtype(dtype))
+
+
+def _spread(values: Any, shape: Any, dtype: Any) -> Any:
+    from gpunn.ops.shaping import broadcast_to
+
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    return broadcast_to(cast(values, dtype), shape)
 
 
 @op(shape=lambda x, value, dtype: Spec(x.shape, as_dtype(dtype)))
-def _full_like(x: Array, value: float, dtype: Any) -> Any:
-    y = empty(x.shape, as_dtype(dtype), x)
+def _full_like(x: Array, value: float, dtype: np.dtype) -> Any:
+    y = devices.empty(x.shape, as_dtype(dtype), x)
     fill(y, value=value)
     return y, None
 
@@ -103,29 +134,24 @@ def ones_like(x: Any, dtype: Any = None) -> Any:
     return full_like(x, 1, dtype)
 
 
-def full_like(x: Any, fill_value: float, dtype: Any = None) -> Any:
-    """One value in the shape and on the device of x, and in its dtype if none is named."""
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """One value, or values that broadcast, in the shape and on the device of x.
+
+    In the dtype of x if none is named.
+    """
     x = convert_to_tensor(x)
-    return _full_like(x, value=fill_value, dtype=as_dtype(dtype or x.dtype))
+    dtype = as_dtype(dtype or x.dtype)
+    if isinstance(fill_value, (bool, int, float, np.number)):
+        return _full_like(x, value=fill_value, dtype=dtype)
+    return _spread(fill_value, x.shape, dtype)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
-    """start, start + step, ... below stop; with one argument, 0 to it."""
-    if stop is None:
-        start, stop = 0, start
-    floating = any(isinstance(v, float) for v in (start, stop, step))
-    dtype = as_dtype(dtype) if dtype is not None else as_dtype(None if floating else "int32")
-    return Tensor(asarray(np.arange(start, stop, step).astype(dtype)))
+def empty_like(x: Any, dtype: Any = None) -> Any:
+    """A tensor like x whose values do not matter; they are zeros.
 
-
-def linspace(start: float, stop: float, num: int = 50, dtype: Any = None) -> Tensor:
-    """`num` evenly spaced numbers from start to stop, both included."""
-    return Tensor(asarray(np.linspace(start, stop, num).astype(as_dtype(dtype))))
-
-
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """The (n, m) matrix with ones on diagonal k."""
-    return Tensor(asarray(np.eye(n, m, k, dtype=as_dtype(dtype))))
+    >>> gpunn.ops.empty_like([1.0, 2.0])
+    """
+    return full_like(x, 0, dtype)
 
 
 def _one_hot_examples(rng: np.random.Generator, dtype: str) -> Any:
@@ -149,15 +175,26 @@ def _one_hot_rule(labels: Any, num_classes: int, dtype: Any) -> Spec:
 
 
 @op(shape=_one_hot_rule)
-def _one_hot(labels: Array, num_classes: int, dtype: Any) -> Any:
-    out = empty((*labels.shape, num_classes), as_dtype(dtype), labels)
+def _one_hot(labels: Array, num_classes: int, dtype: np.dtype) -> Any:
+    out = devices.empty((*labels.shape, num_classes), as_dtype(dtype), labels)
     one_hot_forward(labels, out)
     return out, None
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def refuse_sparse(name: str, sparse: bool) -> None:
+    """Raise where a sparse tensor is asked for: gpunn has dense ones."""
+    if sparse:
+        raise NotImplementedError(f"{name}: sparse=True is not supported: tensors are dense.")
+
+
+def one_hot(
+    x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
+) -> Any:
     """1 at the position of each integer label along a new axis, else 0; zeros for other labels."""
-    encoded = _one_hot(convert_to_tensor(x), num_classes=num_classes, dtype=as_dtype(dtype))
+    refuse_sparse("one_hot", sparse)
+    x = convert_to_tensor(x)
+    x = cast(x, "int32") if is_float(x.dtype) else x
+    encoded = _one_hot(x, num_classes=num_classes, dtype=as_dtype(dtype))
     if axis in (-1, encoded.ndim - 1):
         return encoded
     from gpunn.ops.shaping import moveaxis

@@ -5,6 +5,10 @@ from __future__ import annotations
 from math import log, pi, sqrt
 from typing import Any
 
+import numpy as np
+
+from gpunn.ops.arithmetic import maximum, minimum
+from gpunn.ops.operands import as_float, as_number
 from gpunn.ops.pointwise import pointwise
 from gpunn.ops.special import erf as _erf
 
@@ -64,7 +68,7 @@ square = pointwise(
     "y = x²",
     lambda xp, x, out: xp.multiply(x, x, out=out),
     lambda xp, x, y, dy, dx: xp.multiply(dy, 2 * x, out=dx),
-    promotes=None,
+    promotes="number",
 )
 sign = pointwise(
     "sign",
@@ -127,8 +131,18 @@ _clip = pointwise(
 )
 
 
-def clip(x: Any, x_min: float, x_max: float) -> Any:
-    """y = min(max(x, x_min), x_max); the gradient passes where x lies within the bounds."""
-    if x_min > x_max:
+def clip(x: Any, x_min: Any, x_max: Any) -> Any:
+    """y = min(max(x, x_min), x_max); the gradient passes where x lies within the bounds.
+
+    A bound may be a number, None, or a tensor that broadcasts.
+    """
+    x = as_number(x)
+    low, high = (v.item() if isinstance(v, np.generic) else v for v in (x_min, x_max))
+    if not (isinstance(low, (int, float)) and isinstance(high, (int, float))):
+        above = x if low is None else maximum(x, low)
+        return above if high is None else minimum(above, high)
+    if low > high:
         raise ValueError(f"clip: x_min={x_min} is greater than x_max={x_max}. Swap them.")
-    return _clip(x, x_min=x_min, x_max=x_max)
+    if isinstance(low, float) or isinstance(high, float):
+        x = as_float(x)
+    return _clip(x, x_min=low, x_max=high)

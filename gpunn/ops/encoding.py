@@ -19,7 +19,7 @@ from gpunn.backend.kernel import FLOATS, kernel
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError, unknown_name
-from gpunn.ops.creation import cast, convert_to_tensor, one_hot
+from gpunn.ops.creation import cast, convert_to_tensor, one_hot, refuse_sparse
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.indexing import gather
 from gpunn.ops.reduce import max as maximum_of
@@ -175,7 +175,11 @@ def _encode_tokens(
 
 
 def multi_hot(
-    inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: Any = None
+    inputs: Any,
+    num_classes: int | None = None,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
 ) -> Any:
     """1 at the position of each integer of a sample, else 0: (batch, n) -> (batch, num_classes).
 
@@ -185,6 +189,7 @@ def multi_hot(
 
     >>> gpunn.ops.multi_hot([0, 4], num_classes=5)
     """
+    refuse_sparse("multi_hot", sparse)
     x = _labels("multi_hot", inputs, num_classes)
     if axis in (-1, x.ndim):
         return _encode_tokens(

@@ -10,8 +10,17 @@ import numpy as np
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.ops.affine import affine_transform
+from gpunn.ops.blocks import extract_patches, extract_patches_3d
 from gpunn.ops.creation import cast, convert_to_tensor
 from gpunn.ops.elementwise import clip, rint
+from gpunn.ops.image_color import hsv_to_rgb, rgb_to_hsv
+from gpunn.ops.image_filters import gaussian_blur, sobel_edges, ssim
+from gpunn.ops.image_sampling import (
+    elastic_transform,
+    map_coordinates,
+    perspective_transform,
+    scale_and_translate,
+)
 from gpunn.ops.indexing import getitem
 from gpunn.ops.padding import pad
 from gpunn.ops.resample import FUNCTIONS, resample
@@ -231,4 +240,9 @@ def pad_images(
     return _with_border(images, borders)
 
 
-__all__ = ["affine_transform", "crop_images", "pad_images", "resize", "rgb_to_grayscale"]
+__all__ = [
+    "affine_transform", "crop_images", "elastic_transform", "extract_patches",
+    "extract_patches_3d", "gaussian_blur", "hsv_to_rgb", "map_coordinates", "pad_images",
+    "perspective_transform", "resize", "rgb_to_grayscale", "rgb_to_hsv", "scale_and_translate",
+    "sobel_edges", "ssim",
+]  # fmt: skip

@@ -1,26 +1,27 @@
-"""Parts of a tensor: indexing, take, split. Views where NumPy gives views."""
+"""Parts of a tensor by indices, as in NumPy. Views where NumPy gives views."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
-from gpunn.autodiff.symbolic import Spec, SymbolicShape
+from gpunn.autodiff.symbolic import Spec, SymbolicShape, SymbolicTensor
 from gpunn.autodiff.tensor import Tensor, note_host_read
 from gpunn.backend.devices import backend_of, empty
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.transfer import copy_into, fill
+from gpunn.backend.transfer import copy_into, fill, packed
 from gpunn.errors import ShapeError
 from gpunn.ops.creation import convert_to_tensor
 from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.groups import reduced
 from gpunn.ops.rules import normalize_axis
-from gpunn.ops.shaping import ravel
 
+_ANY_LENGTH = 1 << 30  # of an axis that holds every index
 _ARRAY = "array"  # stands in a key where an index array was: kernels take arrays by position
 
 
@@ -43,18 +44,28 @@ def gather(xp: Any, x: Array, out: Array, *indices: Array, key: tuple) -> None:
     out[...] = x[_with_arrays(key, indices)]
 
 
-def _scatter_examples(rng: np.random.Generator, dtype: str) -> Any:
-    for (x, dy, *indices), options in _gather_examples(rng, dtype):
-        yield (normal(rng, dy.shape, dtype), np.zeros_like(x), *indices), options
+def _place_examples(rng: np.random.Generator, dtype: str) -> Any:
+    i = np.array([1, 1, 3])
+    yield (unwritten((3,), dtype), i), {"key": (_ARRAY,), "shape": (5,)}
+    yield (unwritten((3,), dtype), i, -i), {"key": (_ARRAY, _ARRAY), "shape": (5, 4)}
+    yield (unwritten((2, 3), dtype), i), {"key": (slice(1, None, 2), _ARRAY), "shape": (5, 4)}
 
 
-@kernel(examples=_scatter_examples)
-def scatter_add(xp: Any, dy: Array, dx: Array, *indices: Array, key: tuple) -> None:
-    """dx[key] += dy, where an element may be named several times"""
-    if xp is np:
-        np.add.at(dx, _with_arrays(key, indices), dy)
-    else:  # a method of CuPy's arrays
-        dx.scatter_add(_with_arrays(key, indices), dy)
+@kernel(examples=_place_examples, dtypes=("int32",))
+def places_of(xp: Any, out: Array, *indices: Array, key: tuple, shape: tuple) -> None:
+    """out = the flat places, in an array of this shape, of its elements at [key]"""
+    numbers = xp.arange(prod(shape), dtype=np.int32).reshape(shape)
+    out[...] = numbers[_with_arrays(key, indices)]
+
+
+def _named_axes(key: tuple, ndim: int) -> int:
+    """How many axes, from the first one on, an index names."""
+    if any(k is Ellipsis for k in key):
+        return ndim
+    return sum(
+        0 if k is None else k.ndim if hasattr(k, "dtype") and k.dtype.kind == "b" else 1
+        for k in key
+    )
 
 
 def _is_basic(key: tuple) -> bool:
@@ -65,6 +76,11 @@ def _plain_key(key: Any) -> tuple:
     """The index as a tuple of ints, slices, None, Ellipsis and integer or bool arrays."""
     plain = []
     for k in key if isinstance(key, tuple) else (key,):
+        if isinstance(k, SymbolicTensor):
+            raise TypeError(
+                f"getitem: a symbolic tensor {k.shape} cannot be an index. Use ops.take, "
+                f"ops.take_along_axis or ops.slice."
+            )
         if isinstance(k, Tensor):
             k = k.data
         elif isinstance(k, (list, np.ndarray, bool, np.bool_)):
@@ -106,14 +122,42 @@ def _getitem_rule(x: Any, key: tuple) -> Spec:
     """With arrays, index a stand-in of the shape that holds no memory."""
     if _is_basic(key):
         return Spec(_basic_shape(x, key), as_dtype(x.dtype))
-    if None in x.shape:
-        raise _refuse("a tensor of unknown length takes ints, slices, None and ... only", x, key)
-    stand_in = np.broadcast_to(np.zeros((), np.bool_), x.shape)
+    if None not in x.shape:
+        return Spec(_indexed(x, key, x.shape, key), as_dtype(x.dtype))
+    shapes = [_indexed(x, key, *_with_lengths(x, key, unknown)) for unknown in (1, 2)]
+    both = zip(*shapes, strict=True)
+    return Spec(tuple(n if n == m else None for n, m in both), as_dtype(x.dtype))
+
+
+def _indexed(x: Any, key: tuple, shape: tuple, plain: tuple) -> tuple[int, ...]:
+    """The shape of x[key], by NumPy and a stand-in of this shape that holds no memory."""
     try:
-        shape = stand_in[tuple(_on_host(k) for k in key)].shape
+        stand_in = np.broadcast_to(np.zeros((), np.bool_), shape)
+        return stand_in[tuple(_on_host(k) for k in plain)].shape
     except IndexError as error:
         raise _refuse(str(error), x, key) from None
-    return Spec(shape, as_dtype(x.dtype))
+
+
+def _with_lengths(x: Any, key: tuple, unknown: int) -> tuple[tuple, tuple]:
+    """The shape with `unknown` for the lengths that are not known, and the key for it.
+
+    A slice of an unknown length has an unknown length; an axis with numbers as indices holds them.
+    """
+    shape, plain = list(x.shape), list(key)
+    at = next((i for i, k in enumerate(key) if k is Ellipsis), len(key))
+    axis = 0
+    for i, k in enumerate(key):
+        if i == at:
+            axis = len(shape) - _named_axes(key[at + 1 :], len(shape))
+        elif k is not None and axis < len(shape) and shape[axis] is None:
+            if isinstance(k, slice):
+                plain[i] = slice(None)
+            elif getattr(getattr(k, "dtype", None), "kind", "i") == "b":
+                raise _refuse("a mask needs axes of known length", x, key)
+            else:
+                shape[axis] = _ANY_LENGTH
+        axis += 0 if i == at else _named_axes((k,), len(shape))
+    return tuple(unknown if n is None else n for n in shape), tuple(plain)
 
 
 def _on_host(k: Any) -> Any:
@@ -144,26 +188,28 @@ def _getitem(x: Array, key: tuple) -> Any:
     gather(x, y, *indices, key=places)
 
     def gradient(dy: Array) -> Array:
-        dx = empty(x.shape, x.dtype, x)
-        fill(dx, value=0)
-        scatter_add(dy, dx, *indices, key=places)
-        return dx
+        """Axes behind those that the key names are rows, which are summed as a whole."""
+        depth = _named_axes(key, x.ndim)
+        whole = x.shape[depth:]
+        ids = empty(y.shape[: y.ndim - len(whole)], "int32", x)
+        places_of(ids, *indices, key=places, shape=x.shape[:depth])
+        rows = packed(dy).reshape(ids.size, prod(whole))
+        return reduced(rows, ids.reshape(-1), prod(x.shape[:depth]), "add").reshape(x.shape)
 
     return y, (gradient,)
 
 
 def getitem(x: Any, key: Any) -> Any:
-    """x[key], as in NumPy: ints, slices, None, Ellipsis, integer and bool arrays."""
+    """x[key], as in NumPy: ints, slices, None, Ellipsis, integer and bool arrays.
+
+    Gradients of elements that are named several times are summed in a fixed order.
+
+    >>> gpunn.ops.get_item(x, (slice(None), 0))  # x[:, 0]
+    """
     return _getitem(x, key=_plain_key(key))
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """The elements at integer positions along an axis (None: of the flat x)."""
-    x = convert_to_tensor(x)
-    if axis is None:
-        return getitem(ravel(x), convert_to_tensor(indices))
-    along = normalize_axis("take", axis, x.ndim)
-    return getitem(x, (*[slice(None)] * along, convert_to_tensor(indices)))
+get_item = getitem
 
 
 def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
@@ -172,33 +218,3 @@ def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     flipped = {normalize_axis("flip", a, x.ndim) for a in axes}
     return getitem(x, tuple(slice(None, None, -1 if i in flipped else None) for i in range(x.ndim)))
-
-
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list:
-    """Parts along an axis: a number of equal ones, or cut at the indices."""
-    x = convert_to_tensor(x)
-    along = normalize_axis("split", axis, x.ndim)
-    n = x.shape[along]
-    if isinstance(indices_or_sections, int):
-        if n is None or n % indices_or_sections:
-            raise ShapeError(
-                f"split: axis {axis} of length {n} does not divide into {indices_or_sections} "
-                f"equal parts ({x.shape}). Give the indices to cut at."
-            )
-        size = n // indices_or_sections
-        cuts = [size * i for i in range(1, indices_or_sections)]
-    else:
-        cuts = list(indices_or_sections)
-    before = (slice(None),) * along
-    return [getitem(x, (*before, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
-
-
-def unstack(x: Any, axis: int = 0) -> list:
-    """The parts along an axis, without that axis."""
-    x = convert_to_tensor(x)
-    along = normalize_axis("unstack", axis, x.ndim)
-    if x.shape[along] is None:
-        raise ShapeError(
-            f"unstack: axis {axis} has an unknown length (x {tuple(x.shape)}). Give it a length."
-        )
-    return [getitem(x, (*[slice(None)] * along, i)) for i in range(x.shape[along])]

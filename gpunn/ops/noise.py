@@ -6,7 +6,7 @@ from typing import Any
 
 from gpunn.autodiff.dtypes import as_dtype, to_float
 from gpunn.autodiff.op import op, same
-from gpunn.autodiff.symbolic import Spec
+from gpunn.autodiff.symbolic import Spec, SymbolicTensor, tracing
 from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import random
 from gpunn.backend.devices import empty
@@ -30,13 +30,15 @@ def _sample_rule(state: Any, run: Kernel, shape: Shape, dtype: Any) -> Spec:
 
 
 @op(shape=_sample_rule)
-def _sample(state: Array, run: Kernel, shape: Shape, dtype: Any) -> Any:
+def _sample(state: Array, run: Kernel, shape: Shape, dtype: str) -> Any:
     return _drawn(state, run, shape, as_dtype(dtype)), None
 
 
 def _in_dtype(state: Tensor, run: Kernel, shape: Any, dtype: Any) -> Any:
     """Drawn in float32 or float64, then cast."""
     dtype = to_float(dtype)
+    if tracing.on:
+        return SymbolicTensor(tuple(shape), dtype)
     drawn = "float64" if dtype.name == "float64" else "float32"
     return cast(_sample(state, run=run, shape=tuple(shape), dtype=drawn), dtype)
 

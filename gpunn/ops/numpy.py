@@ -1,5 +1,6 @@
 """The functions of `keras.ops.numpy`: NumPy's, on tensors."""
 
+from gpunn.ops.accumulate import divide_no_nan
 from gpunn.ops.activations import tanh
 from gpunn.ops.arithmetic import (
     add,
@@ -13,6 +14,21 @@ from gpunn.ops.arithmetic import (
     subtract,
 )
 from gpunn.ops.arithmetic import divide as true_divide
+from gpunn.ops.bands import eye, identity, tri, vander
+from gpunn.ops.bits import (
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    gcd,
+    lcm,
+    left_shift,
+    right_shift,
+)
+from gpunn.ops.bits import bitwise_not as bitwise_invert
+from gpunn.ops.bits import left_shift as bitwise_left_shift
+from gpunn.ops.bits import right_shift as bitwise_right_shift
+from gpunn.ops.choosing import select
 from gpunn.ops.compare import (
     all,
     any,
@@ -29,19 +45,22 @@ from gpunn.ops.compare import (
     logical_or,
     logical_xor,
     not_equal,
+    signbit,
     where,
 )
 from gpunn.ops.creation import (
-    arange,
-    eye,
+    array,
+    empty,
+    empty_like,
     full,
     full_like,
-    linspace,
     ones,
     ones_like,
     zeros,
     zeros_like,
 )
+from gpunn.ops.diagonals import diag, diagflat, diagonal, trace, tril, triu
+from gpunn.ops.einsum import einsum
 from gpunn.ops.elementwise import abs_ as abs
 from gpunn.ops.elementwise import abs_ as absolute
 from gpunn.ops.elementwise import (
@@ -74,11 +93,82 @@ from gpunn.ops.elementwise import (
 from gpunn.ops.elementwise import log_ as log
 from gpunn.ops.elementwise import sqrt_ as sqrt
 from gpunn.ops.encoding import digitize, searchsorted
+from gpunn.ops.floats import (
+    allclose,
+    copy,
+    fmax,
+    fmin,
+    isclose,
+    isneginf,
+    isposinf,
+    isreal,
+    nan_to_num,
+    round,
+)
+from gpunn.ops.gathering import take, take_along_axis
 from gpunn.ops.gemm import matmul
-from gpunn.ops.indexing import flip, split, take
+from gpunn.ops.histograms import bincount, histogram
+from gpunn.ops.indexing import flip, get_item
+from gpunn.ops.inspecting import ndim, size, view
+from gpunn.ops.joining import (
+    append,
+    dstack,
+    fliplr,
+    flipud,
+    hstack,
+    meshgrid,
+    roll,
+    rot90,
+    vstack,
+)
+from gpunn.ops.mathematics import (
+    angle,
+    arctan2,
+    cbrt,
+    conjugate,
+    deg2rad,
+    fabs,
+    fmod,
+    heaviside,
+    hypot,
+    i0,
+    imag,
+    ldexp,
+    logaddexp,
+    logaddexp2,
+    nextafter,
+    rad2deg,
+    real,
+    sinc,
+)
+from gpunn.ops.mathematics import conjugate as conj
+from gpunn.ops.matrices import slogdet
+from gpunn.ops.nan import (
+    nanargmax,
+    nanargmin,
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from gpunn.ops.padding import pad
-from gpunn.ops.reduce import argmax, argmin, cumsum, max, mean, min, sum
-from gpunn.ops.reduce import prod_ as prod
+from gpunn.ops.products import cross, dot, inner, kron, outer, tensordot, vdot
+from gpunn.ops.quantiles import (
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    percentile,
+    quantile,
+)
+from gpunn.ops.ranges import arange, geomspace, linspace, logspace
+from gpunn.ops.reduce import argmax, argmin, max, mean, min, sum
+from gpunn.ops.scans import cumprod, cumsum
 from gpunn.ops.shaping import (
     broadcast_to,
     concatenate,
@@ -93,4 +183,28 @@ from gpunn.ops.shaping import (
     tile,
     transpose,
 )
-from gpunn.ops.statistics import std, var
+from gpunn.ops.signals import (
+    bartlett,
+    blackman,
+    correlate,
+    diff,
+    hamming,
+    hanning,
+    kaiser,
+    trapezoid,
+)
+from gpunn.ops.sorting import argpartition, argsort, sort
+from gpunn.ops.splitting import array_split, dsplit, hsplit, split, vsplit
+from gpunn.ops.statistics import (
+    amax,
+    amin,
+    average,
+    corrcoef,
+    count_nonzero,
+    prod,
+    ptp,
+    std,
+    var,
+)
+from gpunn.ops.values import isin, nonzero, unique, unravel_index
+from gpunn.ops.vectorize import vectorize

@@ -5,13 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor
-from gpunn.ops import arithmetic, compare, creation, elementwise, gemm, indexing, reduce, shaping
+from gpunn.ops import (
+    arithmetic,
+    bits,
+    compare,
+    creation,
+    elementwise,
+    floats,
+    gemm,
+    indexing,
+    reduce,
+    shaping,
+    splitting,
+)
+from gpunn.ops.rules import result_dtype
 
 
 def _swapped(function: Callable) -> Callable:
     return lambda self, other: function(other, self)
+
+
+def _by_bits(bitwise: Callable, logical: Callable) -> Callable:
+    """`bitwise` of integers, `logical` of bool and floats, which have no bits to speak of."""
+
+    def function(*inputs: Any) -> Any:
+        dtype = as_dtype(result_dtype(*inputs))
+        return (bitwise if dtype.kind in "iu" else logical)(*inputs)
+
+    return function
 
 
 def _reshape(self: Any, *shape: Any) -> Any:
@@ -32,9 +56,11 @@ _BINARY = {
     "mod": arithmetic.mod,
     "pow": arithmetic.power,
     "matmul": gemm.matmul,
-    "and": compare.logical_and,
-    "or": compare.logical_or,
-    "xor": compare.logical_xor,
+    "and": _by_bits(bits.bitwise_and, compare.logical_and),
+    "or": _by_bits(bits.bitwise_or, compare.logical_or),
+    "xor": _by_bits(bits.bitwise_xor, compare.logical_xor),
+    "lshift": bits.left_shift,
+    "rshift": bits.right_shift,
 }
 _COMPARISONS = {
     "eq": compare.equal,
@@ -47,7 +73,9 @@ _COMPARISONS = {
 _METHODS: dict[str, Any] = {
     "__neg__": elementwise.negative,
     "__abs__": elementwise.abs_,
-    "__invert__": compare.logical_not,
+    "__pos__": lambda self: self,
+    "__round__": lambda self, ndigits=None: floats.round(self, ndigits or 0),
+    "__invert__": _by_bits(bits.bitwise_not, compare.logical_not),
     "__getitem__": indexing.getitem,
     "astype": creation.cast,
     "reshape": _reshape,
@@ -75,4 +103,4 @@ def install() -> None:
         setattr(cls, "__hash__", object.__hash__)  # noqa: B010  (== compares elements)
         setattr(cls, "__array_priority__", 100)  # noqa: B010  (ndarray + tensor is a tensor)
     Tensor.__array_ufunc__ = None  # type: ignore[attr-defined]
-    Tensor.__iter__ = lambda self: iter(indexing.unstack(self))  # type: ignore[attr-defined]
+    Tensor.__iter__ = lambda self: iter(splitting.unstack(self))  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.ops.creation import convert_to_tensor
 from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.padding_modes import MODES, pad_from_itself
 
 #: (before, after) for each axis
 Widths = tuple[tuple[int, int], ...]
@@ -178,6 +179,8 @@ def _pairs(pad_width: Any, ndim: int) -> Widths:
             f"pad: pad_width must be a number, a pair (before, after), or one pair an axis, of "
             f"non-negative integers; received {pad_width!r}."
         )
+    elif len(pairs) == 1:
+        pairs = tuple(pairs) * ndim
     return tuple((int(a), int(b)) for a, b in pairs)
 
 
@@ -188,12 +191,13 @@ def pad(
 
     `pad_width` is a number, a pair (before, after), or one pair an axis. `mode`: "constant",
     "reflect" (c b | a b c | b a) or "symmetric" (b a | a b c | c b), whose borders are no longer
-    than the mirror image.
+    than the mirror image; "edge" (a a | a b c | c c); "wrap" or "circular" (b c | a b c | a b);
+    "maximum", "minimum", "mean" or "median" of the axis; "linear_ramp" from the edge to 0; "empty".
 
     >>> gpunn.ops.pad([1, 2, 3], (2, 1), mode="reflect")  # 3 2 1 2 3 2
     """
-    if mode not in _MIRRORS:
-        raise unknown_name("mode of pad", mode, _MIRRORS)
+    if mode not in _MIRRORS and mode not in MODES:
+        raise unknown_name("mode of pad", mode, (*_MIRRORS, *MODES))
     if constant_values is not None and mode != "constant":
         raise ValueError(
             f"pad: constant_values={constant_values!r} goes with mode='constant' only, received "
@@ -201,4 +205,11 @@ def pad(
         )
     x = convert_to_tensor(x)
     widths = _pairs(pad_width, len(x.shape))
+    if mode in MODES and mode != "empty":
+        if len(widths) != len(x.shape):
+            _rule(x, widths)  # says so
+        return pad_from_itself(x, widths=widths, mode=mode)
+    mode = "constant" if mode == "empty" else mode
+    if constant_values is not None and not isinstance(constant_values, (int, float)):
+        constant_values = float(constant_values)
     return _pad(x, widths=widths, mode=mode, value=constant_values or 0.0)

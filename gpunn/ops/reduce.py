@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype, to_float
-from gpunn.autodiff.op import op
+from gpunn.autodiff.op import op, registry
 from gpunn.autodiff.symbolic import Spec
 from gpunn.backend.cuda import contiguous, cuda_type, raw
 from gpunn.backend.devices import empty, empty_like
@@ -155,16 +155,6 @@ def extreme_backward(xp: Any, x: Array, y: Array, dy: Array, dx: Array, axes: Ax
     xp.multiply(dy / xp.sum(hit, axis=axes, keepdims=True, dtype=x.dtype), hit, out=dx)
 
 
-@kernel(
-    examples=lambda rng, dtype: [
-        ((normal(rng, (3, 4), dtype), unwritten((3, 4), dtype)), {"axis": 1})
-    ]
-)
-def cumulate(xp: Any, x: Array, out: Array, axis: int) -> None:
-    """out_i = Σ_{j ≤ i} x_j along the axis"""
-    xp.copyto(out, xp.cumsum(x, axis=axis), casting="same_kind")
-
-
 def _index_kernel(name: str) -> Kernel:
     def reference(xp: Any, x: Array, out: Array, axis: int) -> None:
         xp.copyto(out, getattr(xp, name)(x, axis=axis), casting="same_kind")
@@ -274,35 +264,76 @@ def _extreme(name: str, run: Kernel, rule: Callable) -> Callable:
     return op(shape=rule)(function)
 
 
-max = _extreme("max", reduce_max, _max_rule)
-min = _extreme("min", reduce_min, _min_rule)
+_max = _extreme("max", reduce_max, _max_rule)
+_min = _extreme("min", reduce_min, _min_rule)
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """y = max x over the axes (None: all), at least `initial`; ties share the gradient.
+
+    With `initial`, axes may have no elements.
+    """
+    if initial is None:
+        return _max(x, axis=axis, keepdims=keepdims)
+    return _beyond("max", "maximum", x, axis, keepdims, initial)
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """y = min x over the axes (None: all), at most `initial`; ties share the gradient.
+
+    With `initial`, axes may have no elements.
+    """
+    if initial is None:
+        return _min(x, axis=axis, keepdims=keepdims)
+    return _beyond("min", "minimum", x, axis, keepdims, initial)
+
+
+def _beyond(name: str, pair: str, x: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
+    """The extreme of the initial value and the elements, in the dtype of x."""
+    from gpunn.ops import arithmetic, creation
+
+    x = creation.convert_to_tensor(x)
+    axes = normalize_axes(name, axis, len(x.shape))
+    if type(initial) in (int, float, bool):
+        initial = as_dtype(x.dtype).type(initial).item()
+    else:
+        initial = creation.cast(initial, x.dtype)
+    if any(x.shape[a] == 0 for a in axes):
+        return sum(x, axis=axis, keepdims=keepdims) + initial
+    return getattr(arithmetic, pair)(registry[name](x, axis=axis, keepdims=keepdims), initial)
 
 
 @op(shape=_rule("prod", _sum_dtype))
 def prod_(x: Array, axis: Any = None, keepdims: bool = False) -> Any:
-    """y = Π x over the axes (None: all); no derivative where an element is 0."""
+    """y = Π x over the axes (None: all). Integers below 32 bits are multiplied in 32 bits."""
     axes = normalize_axes("prod", axis, x.ndim)
     y = _reduced(reduce_prod, x, axes, keepdims, _sum_dtype(x))
     kept = reduced_shape(x.shape, axes, True)
 
     def gradient(dy: Array) -> Array:
         dx = empty_like(x)
-        product_backward(x, y.reshape(kept), dy.reshape(kept), dx)
+        product_backward(x, dy.reshape(kept), dx, axes=axes)
         return dx
 
     return y, (gradient,)
 
 
 def _product_examples(rng: np.random.Generator, dtype: str) -> Any:
-    x = np.asarray(rng.uniform(0.5, 2.0, (4, 3)), dtype)
-    y = x.prod(axis=1, keepdims=True)
-    yield (x, y, normal(rng, (4, 1), dtype), unwritten((4, 3), dtype)), {}
+    for shape, axes in (((4, 3), (1,)), ((2, 3, 4), (0, 2))):
+        x = np.asarray(rng.uniform(0.5, 2.0, shape), dtype)
+        x.flat[:7:3] = 0  # rows with several zeros, one, and none
+        dy = normal(rng, reduced_shape(shape, axes, True), dtype)
+        yield (x, dy, unwritten(shape, dtype)), {"axes": axes}
 
 
 @kernel(examples=_product_examples)
-def product_backward(xp: Any, x: Array, y: Array, dy: Array, dx: Array) -> None:
-    """dx = dy · y / x"""
-    xp.divide(dy * y, x, out=dx)
+def product_backward(xp: Any, x: Array, dy: Array, dx: Array, axes: Axes) -> None:
+    """dx = dy · Π of the other elements: all of them must be non-zero, else it is 0"""
+    zero = x == 0
+    factors = xp.where(zero, x.dtype.type(1), x)
+    others_are_not_zero = xp.sum(zero, axis=axes, keepdims=True) == zero
+    products = xp.prod(factors, axis=axes, keepdims=True) / factors
+    xp.multiply(dy * products, others_are_not_zero, out=dx)
 
 
 def _index_rule(name: str) -> Callable:
@@ -335,27 +366,6 @@ argmax = _index_op("argmax", reduce_argmax)
 argmin = _index_op("argmin", reduce_argmin)
 
 
-def _along(x: Any, axis: int = -1) -> Spec:
-    normalize_axis("cumsum", axis, len(x.shape))
-    return Spec(x.shape, _sum_dtype(x))
-
-
-@op(shape=_along)
-def cumsum(x: Array, axis: int = -1) -> Any:
-    """y_i = Σ_{j ≤ i} x_j along the axis."""
-    along = normalize_axis("cumsum", axis, x.ndim)
-    y = empty(x.shape, _sum_dtype(x), x)
-    cumulate(x, y, axis=along)
-    reverse = tuple(slice(None, None, -1 if i == along else None) for i in range(x.ndim))
-
-    def gradient(dy: Array) -> Array:
-        dx = empty_like(x)
-        cumulate(dy[reverse], dx[reverse], axis=along)
-        return dx
-
-    return y, (gradient,)
-
-
 def sum_to(dy: Array, shape: tuple[int, ...]) -> Array:
     """The gradient of an input that was broadcast from `shape` to the shape of `dy`."""
     if dy.shape == shape:
@@ -371,4 +381,4 @@ def sum_to(dy: Array, shape: tuple[int, ...]) -> Array:
     return out.reshape(shape)
 
 
-__all__ = ["argmax", "argmin", "cumsum", "max", "mean", "min", "prod_", "sum"]
+__all__ = ["argmax", "argmin", "max", "mean", "min", "prod_", "sum"]

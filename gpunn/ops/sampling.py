@@ -23,7 +23,7 @@ from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
 from gpunn.ops.creation import cast
 from gpunn.ops.examples import unwritten
-from gpunn.ops.reduce import cumulate
+from gpunn.ops.scans import cumulate
 from gpunn.ops.softmax import softmax_forward
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec
@@ -26,16 +28,24 @@ from gpunn.ops.rules import (
 # --- one tensor, the same elements ---
 
 
+def _resolve(x: Any, shape: tuple) -> tuple:
+    """The new shape without None: -1 where it is the only open length, else that of x's axis."""
+    if shape.count(None) + shape.count(-1) < 2:
+        return tuple(-1 if n is None else n for n in shape)
+    if None in shape[len(x.shape) :]:
+        raise ShapeError(
+            f"reshape: a length None is that of the same axis of x, which has {len(x.shape)} axes "
+            f"(x {tuple(x.shape)}, new {shape}). Use -1."
+        )
+    return tuple(x.shape[i] if n is None else n for i, n in enumerate(shape))
+
+
 def _reshape_rule(x: Any, shape: tuple) -> Spec:
-    shape = tuple(-1 if n is None else n for n in shape)
-    wanted = prod(n for n in shape if n != -1)
+    shape = _resolve(x, shape)
     if shape.count(-1) > 1:
         raise ShapeError(f"reshape: only one length may be -1, received {shape}.")
-    if None in x.shape:
-        known = prod(n for n in x.shape if n is not None)
-        if -1 in shape and wanted and known % wanted == 0 and x.shape.count(None) == 1:
-            free = None  # the unknown length stays unknown
-            return Spec(tuple(free if n == -1 else n for n in shape), as_dtype(x.dtype))
+    wanted = None if None in shape else prod(n for n in shape if n != -1)
+    if None in x.shape or wanted is None:
         return Spec(tuple(None if n == -1 else n for n in shape), as_dtype(x.dtype))
     size = prod(x.shape)
     fits = (wanted and size % wanted == 0) if -1 in shape else size == wanted
@@ -50,13 +60,18 @@ def _reshape_rule(x: Any, shape: tuple) -> Spec:
 
 @op(shape=_reshape_rule)
 def _reshape(x: Array, shape: tuple) -> Any:
-    y = packed(x).reshape(tuple(-1 if n is None else n for n in shape))
-    return y, (lambda dy: packed(dy).reshape(x.shape),)
+    return packed(x).reshape(_resolve(x, shape)), (lambda dy: packed(dy).reshape(x.shape),)
 
 
 def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
-    """The same elements in another shape; one length may be -1."""
-    return _reshape(x, shape=(newshape,) if isinstance(newshape, int) else tuple(newshape))
+    """The same elements in another shape; one length may be -1.
+
+    A length None stands for -1, or, where several are open, for the length of the same axis of x:
+    `reshape(x, (*ops.shape(x)[:2], 4, 8))` works where the first two are unknown.
+    """
+    if isinstance(newshape, (int, np.integer)):
+        return _reshape(x, shape=(int(newshape),))
+    return _reshape(x, shape=tuple(None if n is None else int(n) for n in newshape))
 
 
 def _permutation(ndim: int, axes: Any) -> tuple[int, ...]:
@@ -110,14 +125,22 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     return transpose(x, axes=tuple(order))
 
 
-def _expand_rule(x: Any, axis: int) -> Spec:
-    position = normalize_axis("expand_dims", axis, len(x.shape) + 1)
-    return Spec((*x.shape[:position], 1, *x.shape[position:]), as_dtype(x.dtype))
+def _expand_rule(x: Any, axis: int | Sequence[int]) -> Spec:
+    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    ndim = len(x.shape) + len(given)
+    new = [normalize_axis("expand_dims", a, ndim) for a in given]
+    if len(set(new)) != len(new):
+        raise ShapeError(f"expand_dims: an axis is named twice in {given}. Name each once.")
+    old = iter(x.shape)
+    return Spec(tuple(1 if i in new else next(old) for i in range(ndim)), as_dtype(x.dtype))
 
 
 @op(shape=_expand_rule)
-def expand_dims(x: Array, axis: int) -> Any:
-    """A new axis of length 1."""
+def expand_dims(x: Array, axis: int | Sequence[int]) -> Any:
+    """New axes of length 1, at these positions of the result.
+
+    >>> gpunn.ops.expand_dims([1, 2], -1).shape  # (2, 1)
+    """
     return x.reshape(_expand_rule(x, axis).shape), (lambda dy: dy.reshape(x.shape),)
 
 
@@ -201,11 +224,26 @@ def _repeat(x: Array, repeats: int, axis: int) -> Any:
     return _copies(x, (*before, 1, *after), (*before, repeats, *after), shape)
 
 
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
-    """Each element along the axis (None: of the flat x) `repeats` times in a row."""
-    if axis is None:
-        return _repeat(ravel(x), repeats=repeats, axis=0)
-    return _repeat(x, repeats=repeats, axis=axis)
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Each element along the axis (None: of the flat x) `repeats` times in a row.
+
+    `repeats`: a number, or one for each element, read on the host.
+
+    >>> gpunn.ops.repeat([1, 2], [2, 1])  # 1 1 2
+    """
+    x, axis = (ravel(x), 0) if axis is None else (convert_to_tensor(x), axis)
+    counts = [int(n) for n in np.ravel(np.asarray(repeats))]
+    if len(counts) == 1:
+        return _repeat(x, repeats=counts[0], axis=axis)
+    from gpunn.ops.gathering import take
+
+    n = x.shape[normalize_axis("repeat", axis, len(x.shape))]
+    if n not in (None, len(counts)):
+        raise ShapeError(
+            f"repeat: {len(counts)} repeats for {n} elements along axis {axis} (x "
+            f"{tuple(x.shape)}). Give one for each, or one for all."
+        )
+    return take(x, np.repeat(np.arange(len(counts), dtype="int32"), counts), axis=axis)
 
 
 def _tiling(x: Any, repeats: tuple[int, ...]) -> tuple[tuple, tuple]:
@@ -230,7 +268,7 @@ def _tile(x: Array, repeats: tuple[int, ...]) -> Any:
 
 def tile(x: Any, repeats: int | Sequence[int]) -> Any:
     """x put side by side with itself, `repeats[i]` times along axis i."""
-    return _tile(x, repeats=(repeats,) if isinstance(repeats, int) else tuple(repeats))
+    return _tile(x, repeats=tuple(int(n) for n in np.ravel(np.asarray(repeats))))
 
 
 # --- several tensors ---
@@ -270,13 +308,18 @@ def _concatenate(*xs: Array, axis: int) -> Any:
     return y, tuple(lambda dy, part=part: dy[part] for part in parts)
 
 
-def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
-    """The tensors one after the other along an axis."""
-    if not xs:
+def concatenate(xs: Sequence[Any], axis: int | None = 0) -> Any:
+    """The tensors one after the other along an axis (None: of the flat tensors)."""
+    parts = [ravel(x) for x in xs] if axis is None else list(xs)
+    if not parts:
         raise ShapeError("concatenate: received no tensors. Give at least one.")
-    return _concatenate(*xs, axis=axis)
+    return _concatenate(*parts, axis=0 if axis is None else axis)
 
 
-def stack(xs: Sequence[Any], axis: int = 0) -> Any:
+def stack(x: Sequence[Any], axis: int = 0) -> Any:
     """The tensors side by side along a new axis."""
-    return concatenate([expand_dims(x, axis) for x in xs], axis=axis)
+    tensors = [convert_to_tensor(part) for part in x]
+    if len({len(part.shape) for part in tensors}) > 1:
+        shapes = ", ".join(str(tuple(part.shape)) for part in tensors)
+        raise ShapeError(f"stack: the tensors need as many axes as each other ({shapes}).")
+    return concatenate([expand_dims(part, axis) for part in tensors], axis=axis)

@@ -1,19 +1,29 @@
 """Optimizers: how weights follow gradients. Keras' names, arguments and defaults."""
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
-from gpunn.objects import by_names, lookup
+from gpunn.objects import CustomObjectScope, by_names, lookup
 from gpunn.objects import serialize as serialize
 from gpunn.optimizers import schedules
-from gpunn.optimizers.methods import SGD, Adagrad, Adam, AdamW, RMSprop
+from gpunn.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
+from gpunn.optimizers.loss_scale import LossScaleOptimizer
+from gpunn.optimizers.matrices import Adafactor, Muon
+from gpunn.optimizers.methods import SGD, Adadelta, Adagrad, Ftrl, Lion, RMSprop
+from gpunn.optimizers.multi import MultiOptimizer, OptimizerMap
 from gpunn.optimizers.optimizer import Optimizer
 
-_TABLE = by_names(SGD, RMSprop, Adagrad, Adam, AdamW, rmsprop=RMSprop, sgd=SGD, adamw=AdamW)
+_CLASSES = (
+    SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Adafactor, Ftrl, Lion, Lamb, Muon,
+    ScheduleFreeAdamW, LossScaleOptimizer, MultiOptimizer,
+)  # fmt: skip
+_TABLE = by_names(*_CLASSES, **{cls.__name__.lower(): cls for cls in _CLASSES})
 
 
-def get(identifier: Any) -> Optimizer:
-    """The optimizer of a name (``"adam"``), config, class or instance."""
-    if isinstance(identifier, Optimizer):
+def get(identifier: Any) -> Any:
+    """The optimizer of a name (``"adam"``), config, class or instance; None stays None."""
+    if identifier is None or isinstance(identifier, Optimizer):
         return identifier
     found = lookup("optimizer", identifier, _TABLE)
     if not isinstance(found, Optimizer):
@@ -23,18 +33,33 @@ def get(identifier: Any) -> Optimizer:
     return found
 
 
-def deserialize(config: dict[str, Any]) -> Optimizer:
-    """An optimizer from ``{"class_name": ..., "config": ...}``."""
-    return get(config)
+def deserialize(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+) -> Optimizer:
+    """An optimizer from ``{"class_name": ..., "config": ...}``; `custom_objects` adds classes."""
+    with CustomObjectScope(custom_objects) if custom_objects else nullcontext():
+        return get(config)
 
 
 __all__ = [
     "SGD",
+    "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "LossScaleOptimizer",
+    "MultiOptimizer",
+    "Muon",
+    "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "schedules",

@@ -21,7 +21,7 @@ class FlatGroup:
     The gaps of the alignment hold zeros in every buffer, and stay zero under every update.
     """
 
-    def __init__(self, variables: Sequence[Variable]):
+    def __init__(self, variables: Sequence[Variable], rates: int):
         self.variables = list(variables)
         first = self.variables[0].data
         self.backend, self.dtype = backend_of(first), first.dtype
@@ -36,8 +36,8 @@ class FlatGroup:
         self.gradients = self.buffer()
         self.weight_views = self.views(self.weights)
         self.gradient_views = self.views(self.gradients)
-        #: What multiplies the step: the learning rate, bias-corrected where a method does so.
-        self.rate = self.backend.zeros((1,), self.dtype)
+        #: What the update of this step reads: the learning rate, or what a method makes of it.
+        self.rate = self.backend.zeros((rates,), self.dtype)
         self.bind()
 
     def buffer(self, value: float = 0.0) -> Array:
@@ -62,8 +62,12 @@ class FlatGroup:
             if variable.data is not view:
                 variable.rebind(view)
 
-    def runs(self, chosen: Sequence[bool]) -> list[slice]:
-        """The fewest slices of the flat buffers that cover the chosen variables only."""
+    def runs(self, chosen: Sequence[bool], apart: bool = False) -> list[slice]:
+        """The fewest slices of the flat buffers that cover the chosen variables only; `apart`: one
+        for each of them.
+        """
+        if apart:
+            return [slice(*ends) for take, ends in zip(chosen, self.bounds, strict=True) if take]
         slices: list[slice] = []
         previous = False
         for take, (start, end) in zip(chosen, self.bounds, strict=True):
@@ -75,9 +79,9 @@ class FlatGroup:
         return slices
 
 
-def group_variables(variables: Sequence[Variable]) -> list[FlatGroup]:
-    """One `FlatGroup` for each dtype and device, in order of appearance."""
+def group_variables(variables: Sequence[Variable], rates: int = 1) -> list[FlatGroup]:
+    """One `FlatGroup` for each dtype and device, in order of appearance, with so many rates."""
     kinds: dict[tuple[str, str], list[Variable]] = {}
     for variable in variables:
         kinds.setdefault((variable.dtype, variable.device), []).append(variable)
-    return [FlatGroup(members) for members in kinds.values()]
+    return [FlatGroup(members, rates) for members in kinds.values()]

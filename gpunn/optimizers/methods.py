@@ -1,17 +1,21 @@
-"""The optimization methods. Each is a call of its update kernel in gpunn/ops/updates.py."""
+"""The methods of gradients and their squares. Their updates: gpunn/ops/update_methods.py."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpunn.autodiff.rows import RowGradient
 from gpunn.backend.protocol import Array
-from gpunn.ops import row_updates, updates
-from gpunn.optimizers.flat import FlatGroup
-from gpunn.optimizers.optimizer import Optimizer, is_number
+from gpunn.ops import row_updates, update_methods
+from gpunn.optimizers.checks import not_negative, within
+from gpunn.optimizers.method import Method, declared
+
+Slots = Sequence[Mapping[str, float | None]]
 
 
-class SGD(Optimizer):
+@declared
+class SGD(Method):
     """Gradient descent: w -= η g; with momentum, m = μ m - η g; w += m.
 
     `nesterov`: w += μ m - η g instead, a look ahead.
@@ -19,38 +23,31 @@ class SGD(Optimizer):
     >>> gpunn.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.01,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-    ):
-        if not is_number(momentum) or not 0 <= momentum <= 1:
-            raise ValueError(f"SGD: momentum must lie in [0, 1], received {momentum}.")
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.momentum, self.nesterov = momentum, nesterov
-        self.slots = {"momentum": 0.0} if momentum else {}
-        self.leaves_others = not momentum
+    learning_rate: Any = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
 
-    def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
+    def check(self) -> None:
+        within(self, "momentum")
+        self.leaves_others = not self.momentum
+
+    @property
+    def slots(self) -> Slots:
+        return [{"momentum": 0.0}] if self.momentum else []
+
+    def update(self, go: Array, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
         if self.momentum:
-            updates.sgd_momentum(w, g, *slots, rate, momentum=self.momentum, nesterov=self.nesterov)
+            options = {"momentum": self.momentum, "nesterov": self.nesterov}
+            update_methods.sgd_momentum(go, w, g, *slots, rate, **options)
         else:
-            updates.sgd(w, g, rate)
+            update_methods.sgd(go, w, g, rate)
 
     def update_rows(self, w: Array, g: RowGradient, slots: list[Array], rate: Array) -> None:
         row_updates.sgd_rows(w, g.sums, g.rows, g.count, rate)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
 
-
-class RMSprop(Optimizer):
+@declared
+class RMSprop(Method):
     """v = ρ v + (1 - ρ) g²; w -= η g / √(v + ε).  Tieleman and Hinton 2012
 
     `momentum`: m = μ m + η g / √(v + ε); w -= m. `centered`: v less the squared mean of g.
@@ -58,153 +55,144 @@ class RMSprop(Optimizer):
     >>> gpunn.optimizers.RMSprop(0.001, rho=0.9)
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        rho: float = 0.9,
-        momentum: float = 0.0,
-        epsilon: float = 1e-7,
-        centered: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-    ):
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
-        self.slots = {"velocity": 0.0}
-        if momentum:
-            self.slots["momentum"] = 0.0
-        if centered:
-            self.slots["average_gradient"] = 0.0
+    learning_rate: Any = 0.001
+    rho: float = 0.9
+    momentum: float = 0.0
+    epsilon: float = 1e-7
+    centered: bool = False
 
-    def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
+    @property
+    def slots(self) -> Slots:
+        found: list[Mapping[str, float | None]] = [{"velocity": 0.0}]
+        found += [{"momentum": 0.0}] if self.momentum else []
+        return found + ([{"average_gradient": 0.0}] if self.centered else [])
+
+    def update(self, go: Array, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
         options = {"rho": self.rho, "epsilon": self.epsilon}
         if self.momentum:
             options["momentum"] = self.momentum
-            run = updates.rmsprop_centered_momentum if self.centered else updates.rmsprop_momentum
+            plain, centered = (
+                update_methods.rmsprop_momentum,
+                update_methods.rmsprop_centered_momentum,
+            )
         else:
-            run = updates.rmsprop_centered if self.centered else updates.rmsprop
-        run(w, g, *slots, rate, **options)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "rho": self.rho,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "centered": self.centered,
-        }
+            plain, centered = update_methods.rmsprop, update_methods.rmsprop_centered
+        (centered if self.centered else plain)(go, w, g, *slots, rate, **options)
 
 
-class Adagrad(Optimizer):
+@declared
+class Adagrad(Method):
     """a += g²; w -= η g / √(a + ε), a starting at `initial_accumulator_value`.  Duchi et al. 2011
 
     >>> gpunn.optimizers.Adagrad(0.001)
     """
 
+    learning_rate: Any = 0.001
+    initial_accumulator_value: float = 0.1
+    epsilon: float = 1e-7
+
     leaves_others = True
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        initial_accumulator_value: float = 0.1,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-    ):
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
-        self.slots = {"accumulator": initial_accumulator_value}
+    @property
+    def slots(self) -> Slots:
+        return [{"accumulator": self.initial_accumulator_value}]
 
-    def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
-        updates.adagrad(w, g, *slots, rate, epsilon=self.epsilon)
+    def update(self, go: Array, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
+        update_methods.adagrad(go, w, g, *slots, rate, epsilon=self.epsilon)
 
     def update_rows(self, w: Array, g: RowGradient, slots: list[Array], rate: Array) -> None:
         row_updates.adagrad_rows(w, g.sums, *slots, g.rows, g.count, rate, epsilon=self.epsilon)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "initial_accumulator_value": self.initial_accumulator_value,
-            "epsilon": self.epsilon,
-        }
 
+@declared
+class Adadelta(Method):
+    """a = ρ a + (1 - ρ) g²; δ = g √(d + ε) / √(a + ε); d = ρ d + (1 - ρ) δ²; w -= η δ.
 
-class Adam(Optimizer):
-    """m += (1 - β₁)(g - m); v += (1 - β₂)(g² - v); w -= η̂ m / (√v + ε).  arXiv:1412.6980
+    arXiv:1212.5701, where η is 1: the default of Keras is small.
 
-    η̂ = η √(1 - β₂^t) / (1 - β₁^t) corrects the bias of m and v. `amsgrad`: the largest v so far
-    in place of v, arXiv:1904.09237.
-
-    >>> gpunn.optimizers.Adam(1e-3)
+    >>> gpunn.optimizers.Adadelta(1.0)
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-    ):
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        for key, value in (("beta_1", beta_1), ("beta_2", beta_2)):
-            if not is_number(value) or not 0 <= value < 1:
-                raise ValueError(f"Adam: {key} must lie in [0, 1), received {value!r}.")
-        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
-        self.slots = {"momentum": 0.0, "velocity": 0.0}
-        self.alternating = ("momentum", "velocity")
-        if amsgrad:
-            self.slots["velocity_hat"] = 0.0
+    learning_rate: Any = 0.001
+    rho: float = 0.95
+    epsilon: float = 1e-7
 
-    def prepare(self, group: FlatGroup) -> None:
-        rate, step = self._learning_rate.data, self.iterations.data
-        updates.adam_rate(rate, step, group.rate, beta_1=self.beta_1, beta_2=self.beta_2)
+    @property
+    def slots(self) -> Slots:
+        return [{"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}]
 
-    def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
-        run = updates.adam_amsgrad if self.amsgrad else updates.adam
-        run(w, g, *slots, rate, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "amsgrad": self.amsgrad,
-        }
+    def update(self, go: Array, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
+        update_methods.adadelta(go, w, g, *slots, rate, rho=self.rho, epsilon=self.epsilon)
 
 
-class AdamW(Adam):
-    """Adam with decoupled weight decay, 0.004 by default.  arXiv:1711.05101
+@declared
+class Ftrl(Method):
+    """Follow the regularized leader: w = (clip(z, ±λ₁) - z) / ((a^p + β) / η + 2 λ₂), with
 
-    >>> gpunn.optimizers.AdamW(1e-3, weight_decay=0.01)
+    a += g² from `initial_accumulator_value` on, z += g + 2 s w - (change of a^p) w / η, and
+    p = -`learning_rate_power`. λ₁ makes weights exactly zero.  McMahan et al. 2013
+
+    `l1_regularization_strength` is λ₁, `l2_regularization_strength` λ₂,
+    `l2_shrinkage_regularization_strength` s.
+
+    >>> gpunn.optimizers.Ftrl(0.1, l1_regularization_strength=0.01)
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        weight_decay: float = 0.004,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-    ):
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay,
-            clipnorm, clipvalue, global_clipnorm, name,
+    learning_rate: Any = 0.001
+    learning_rate_power: float = -0.5
+    initial_accumulator_value: float = 0.1
+    l1_regularization_strength: float = 0.0
+    l2_regularization_strength: float = 0.0
+    l2_shrinkage_regularization_strength: float = 0.0
+    beta: float = 0.0
+
+    def check(self) -> None:
+        not_negative(
+            self, "initial_accumulator_value", "l1_regularization_strength",
+            "l2_regularization_strength", "l2_shrinkage_regularization_strength",
         )  # fmt: skip
+        if not self.learning_rate_power <= 0:
+            raise ValueError(
+                f"Ftrl: learning_rate_power must not be positive, received "
+                f"{self.learning_rate_power!r}."
+            )
+
+    @property
+    def slots(self) -> Slots:
+        return [{"accumulator": self.initial_accumulator_value, "linear": 0.0}]
+
+    def update(self, go: Array, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
+        update_methods.ftrl(
+            go, w, g, *slots, rate,
+            power=-self.learning_rate_power,
+            l1=self.l1_regularization_strength,
+            l2=self.l2_regularization_strength,
+            shrinkage=self.l2_shrinkage_regularization_strength,
+            beta=self.beta,
+        )  # fmt: skip
+
+
+@declared
+class Lion(Method):
+    """w -= η sign(β₁ m + (1 - β₁) g); m = β₂ m + (1 - β₂) g.  arXiv:2302.06675
+
+    Steps of one size in all directions: choose η 3 to 10 times smaller than for Adam.
+
+    >>> gpunn.optimizers.Lion(1e-4, weight_decay=0.1)
+    """
+
+    learning_rate: Any = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+
+    def check(self) -> None:
+        within(self, "beta_1")
+        if not self.beta_1:
+            raise ValueError("Lion: beta_1 must be above 0: with 0, only the sign of g is left.")
+
+    @property
+    def slots(self) -> Slots:
+        return [{"momentum": 0.0}]
+
+    def update(self, go: Array, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
+        update_methods.lion(go, w, g, *slots, rate, beta_1=self.beta_1, beta_2=self.beta_2)

@@ -1,64 +1,54 @@
-"""Optimizer: what all methods share: clipping, weight decay, learning rate, flat buffers."""
+"""Optimizer: the base of all, which a user may subclass as in Keras."""
 
 from __future__ import annotations
 
-import warnings
+import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from gpunn.autodiff.rows import RowGradient
-from gpunn.autodiff.tensor import Tensor
+from gpunn import ops
+from gpunn.autodiff.tape import no_grad
+from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable, name_scope
+from gpunn.backend.devices import empty_like
 from gpunn.backend.protocol import Array
-from gpunn.backend.recorder import before_replays
-from gpunn.backend.transfer import copy_into, fill
+from gpunn.backend.transfer import copy_into
 from gpunn.changes import note_change
-from gpunn.errors import ShapeError
+from gpunn.errors import ShapeError, unknown_name
 from gpunn.naming import to_snake_case, unique_name
-from gpunn.objects import Configurable
 from gpunn.ops import updates
-from gpunn.optimizers import schedules
-from gpunn.optimizers.flat import FlatGroup, group_variables
+from gpunn.optimizers import checks, schedules
+from gpunn.optimizers.flat_update import FlatUpdate, Part
+from gpunn.optimizers.rate import LearningRate
+from gpunn.optimizers.state import OptimizerState
 
 
-class _Part:
-    """What one update changes in one flat group."""
-
-    def __init__(
-        self, group: FlatGroup, chosen: list[bool], decayed: list[slice], slots: list[Array]
-    ):
-        self.group, self.chosen, self.decayed = group, chosen, decayed
-        #: Views of weights, gradients and slots, a run of neighbouring variables each.
-        self.runs = [
-            (group.weights[run], group.gradients[run], [slot[run] for slot in slots])
-            for run in group.runs(chosen)
-        ]
-
-
-def is_number(value: Any) -> bool:
-    """True of Python's and NumPy's real numbers."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-
-class Optimizer(Configurable):
-    """Base of the optimizers. A method names its slots and overrides `update`.
+class Optimizer(OptimizerState):
+    """Base of the optimizers. Override `build(variables)` and `update_step`.
 
     `learning_rate`: a float, a `LearningRateSchedule` or a function without arguments.
     `weight_decay`: w -= η λ w before the update. `clipnorm`: each gradient's norm at most this;
     `clipvalue`: each element; `global_clipnorm`: the norm of all gradients together. At most one.
+    `use_ema`: ā = `ema_momentum` ā + (1 - `ema_momentum`) w after each update, which replaces the
+    weights in every `ema_overwrite_frequency`-th one, or when `fit` ends. `loss_scale_factor`:
+    the loss is multiplied, gradients are divided by it. `gradient_accumulation_steps`: one update
+    with the mean gradient of so many steps.
 
-    >>> optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+    >>> class Descent(gpunn.optimizers.Optimizer):
+    ...     def build(self, variables):
+    ...         super().build(variables)
+    ...         self.sums = self.add_optimizer_variables(variables, "sum")
+    ...
+    ...     def update_step(self, gradient, variable, learning_rate):
+    ...         total = self.sums[self._get_variable_index(variable)]
+    ...         self.assign_add(total, gradient)
+    ...         self.assign_sub(variable, learning_rate * total)
     """
 
-    #: Slots of the method: name -> initial value.
-    slots: Mapping[str, float] = MappingProxyType({})
-    #: Slots that take turns in `variables`: both of the first weight, both of the second, ...
-    alternating: tuple[str, ...] = ()
-    #: Whether a gradient of zeros changes nothing, so that `update_rows` may do a table's update.
-    leaves_others: bool = False
+    #: How many numbers an update reads beside its arrays, and whether each variable is on its own.
+    rates: int = 1
+    apart: bool = False
 
     def __init__(
         self,
@@ -67,155 +57,155 @@ class Optimizer(Configurable):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
+        **kwargs: Any,
     ):
-        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-        given = {k: v for k, v in clips.items() if v is not None}
-        if len(given) > 1:
-            raise ValueError(
-                f"At most one of clipnorm, clipvalue and global_clipnorm can be set, received "
-                f"{given}."
-            )
-        if weight_decay is not None and not (is_number(weight_decay) and weight_decay >= 0):
-            raise ValueError(
-                f"weight_decay must be a number of at least 0 or None, received {weight_decay!r}."
-            )
-        for key, value in given.items():
-            if not is_number(value) or value <= 0:
-                raise ValueError(f"{key} must be positive, received {value}.")
+        if kwargs:
+            raise unknown_name(f"argument of {type(self).__name__}", next(iter(kwargs)), _NAMES)
+        checks.clips(clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm)
+        checks.weight_decay(weight_decay)
+        checks.averages(use_ema, ema_momentum, ema_overwrite_frequency)
+        checks.positive(loss_scale_factor=loss_scale_factor)
+        checks.accumulation(gradient_accumulation_steps)
+        self._variables: list[Variable] = []  # but for the learning rate, in Keras' order
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.use_ema, self.ema_momentum = use_ema, ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
         self.built = False
-        self._excluded: tuple[list[Variable], list[str]] = ([], [])
-        self._groups: list[FlatGroup] = []
-        self._slots: dict[str, list[Array]] = {}
-        self._index: dict[int, tuple[int, int]] = {}  # id(variable) -> (group, position)
-        self._slot_variables: list[Variable] = []
-        self._plan: list[_Part] = []
-        self._plan_key: tuple | None = None
-        self._warned = False
-        self._updates = 0
-        self._counted_since: int | None = None  # the count of assignments to the iteration
-        self._given_rate = self._checked_rate(learning_rate)
+        self._undecayed: tuple[set[int], str | None] = (set(), None)
+        self._trainable_variables: list[Variable] = []
+        self._applying = False
         with name_scope(self.name):
-            self.iterations = Variable(0, dtype="int32", trainable=False, name="iteration")
-            self._learning_rate = Variable(
-                self._rate_now(), dtype="float32", trainable=False, name="learning_rate"
-            )
+            self._iterations = Variable(0, dtype="int32", trainable=False, name="iteration")
+            self._rate = LearningRate(learning_rate, self._iterations)
 
-    # --- learning rate ---
-
-    @staticmethod
-    def _checked_rate(rate: Any) -> Any:
-        if isinstance(rate, dict):
-            return schedules.deserialize(rate)
-        if callable(rate):
-            return rate
-        try:
-            number = float(rate)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"learning_rate must be a number, a LearningRateSchedule or a function without "
-                f"arguments, received {rate!r}."
-            ) from None
-        if not number >= 0:
-            raise ValueError(f"learning_rate must not be negative, received {number}.")
-        return number
-
-    def _rate_now(self) -> float:
-        rate = self._given_rate
-        if isinstance(rate, schedules.LearningRateSchedule):
-            return float(rate(self._updates_made()))
-        return float(rate()) if callable(rate) else rate
-
-    def _updates_made(self) -> int:
-        """The iteration, counted on the host; read from the device where it was assigned."""
-        if not hasattr(self, "iterations"):
-            return 0
-        if self._counted_since != self.iterations.assignments:
-            self._updates, self._counted_since = int(self.iterations), self.iterations.assignments
-        return self._updates
+    # --- learning rate and count ---
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate of the next update: a variable, or the number a schedule gives."""
-        return self._rate_now() if callable(self._given_rate) else self._learning_rate
+        """The learning rate of the next update: a variable, or what a schedule or function gives.
+
+        While an update runs it is the variable in either case.
+        """
+        if self._applying:
+            return self._rate.variable
+        rate = self._rate.now()
+        return rate if isinstance(rate, Tensor) else Tensor(asarray(rate, "float32"))
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        checked = self._checked_rate(rate)
-        if callable(checked) or callable(self._given_rate):
+        if callable(rate) or callable(self._rate.given):
             note_change()  # whether the host computes it before each update
-        self._given_rate, self._counted_since = checked, None
-        self._learning_rate.assign(self._rate_now())
+        self._rate.change(rate)
+
+    @property
+    def iterations(self) -> Any:
+        """The updates made so far: a variable, or, where gradients are summed up, a tensor."""
+        every = self.gradient_accumulation_steps
+        return ops.floor_divide(self._iterations, every) if every else self._iterations
 
     # --- state ---
 
     def build(self, variables: Sequence[Variable]) -> None:
-        """Make slots for these variables and move them into flat buffers."""
-        self._groups = group_variables(list(variables))
-        self._index, self._plan_key = {}, None
-        self._slots = {
-            name: [group.buffer(value) for group in self._groups]
-            for name, value in self.slots.items()
-        }
-        for g, group in enumerate(self._groups):
-            for i, variable in enumerate(group.variables):
-                self._index[id(variable)] = (g, i)
-        alone = [(name,) for name in self.slots if name not in self.alternating]
-        with name_scope(self.name):
-            self._slot_variables = [
-                self._slot_variable(variable, name)
-                for names in (self.alternating, *alone)
-                for variable in variables
-                for name in names
+        """Make the state for these variables, and move them into flat buffers."""
+        self._check_initialized()
+        self._trainable_variables = list(variables)
+        self._positions = {id(v): i for i, v in enumerate(self._trainable_variables)}
+        self._flat = flat = FlatUpdate(self, self._trainable_variables)
+        if self.use_ema:
+            self._model_variables_moving_average = [
+                flat.as_variable(flat.averages, v, "average") for v in variables
             ]
+            self._variables += self._model_variables_moving_average
+        if self.gradient_accumulation_steps:
+            self._accumulated_gradients = [
+                flat.as_variable(flat.sums, v, "gradient_accumulator") for v in variables
+            ]
+            self._variables += self._accumulated_gradients
         self.built = True
 
-    def _slot_variable(self, variable: Variable, slot: str) -> Variable:
-        """The part of a slot that belongs to a variable, as a variable of its own."""
-        g, i = self._place(variable)
-        view = self._groups[g].views(self._slots[slot][g])[i]
-        name = f"{variable.path.replace('/', '_')}_{slot}"
-        found = Variable(view, trainable=False, name=name)
-        found.rebind(view)
-        return found
+    def _get_variable_index(self, variable: Variable) -> int:
+        self._flat.place(variable)
+        return self._positions[id(variable)]
 
     @property
     def variables(self) -> list[Variable]:
-        """The iteration, the learning rate if it is a number, and all slots, in Keras' order."""
-        rate = [] if callable(self._given_rate) else [self._learning_rate]
-        return [self.iterations, *rate, *self._slot_variables]
+        """The count, the learning rate if it is a number, and the state, in Keras' order."""
+        rate = [] if callable(self._rate.given) else [self._rate.variable]
+        return [self._variables[0], *rate, *self._variables[1:]]
+
+    # --- what a step calls ---
 
     def gradient_buffers(self, variables: Sequence[Variable]) -> list[Array]:
         """Where the gradients of these variables shall be written: views of the flat gradients."""
         if not self.built:
             self.build(variables)
-        return [self._groups[g].gradient_views[i] for g, i in map(self._place, variables)]
+        return self._flat.gradient_views(variables)
 
     def takes_rows(self, variables: Sequence[Variable]) -> list[bool]:
         """Whose gradient may be a `RowGradient`: all that moves then is the rows it names."""
-        plain = self.leaves_others and self.weight_decay is None
-        plain = plain and self.clipnorm is self.clipvalue is self.global_clipnorm is None
-        return [plain and v.constraint is None and v.regularizer is None for v in variables]
+        return [False] * len(variables)
 
-    def _place(self, variable: Variable) -> tuple[int, int]:
+    def apply_buffers(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> None:
+        """One update with gradients that stand in the flat buffers already, or are `RowGradient`s;
+        None where a variable has none. A subclass' own `apply` or `apply_gradients` gets tensors.
+        """
+        own = type(self)
+        if own.apply is Optimizer.apply and own.apply_gradients is Optimizer.apply_gradients:
+            self._update(variables, gradients)
+            return
+        tensors = [g if g is None else Tensor(g) for g in gradients]
+        if own.apply_gradients is not Optimizer.apply_gradients:
+            self.apply_gradients(zip(tensors, variables, strict=True))
+        else:
+            self.apply(tensors, variables)
+
+    def _update(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> None:
+        self._applying = True
         try:
-            return self._index[id(variable)]
-        except KeyError:
-            raise ValueError(
-                f"{self.name} was built for other variables and does not know '{variable.path}'. "
-                f"For another model, or after setting layer.trainable = True, call compile() again "
-                f"with a new optimizer."
-            ) from None
+            self._flat(variables, gradients)
+        finally:
+            self._applying = False
+
+    def flattened(self) -> list[Optimizer]:
+        """The optimizer, and those that it wraps."""
+        return [self]
+
+    def _skip_by(self, run: Array) -> None:
+        """Let `run` (1,) bool decide on the device whether an update happens."""
+        self._flat.skip_by(run)
+        self._rate.skips = True
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss whose gradients `apply` expects: times `loss_scale_factor`, if there is one."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """The end of training: with `use_ema`, the averages become the weights."""
+        if self.use_ema:
+            self._overwrite_model_variables_with_average_value(var_list)
+
+    def _overwrite_model_variables_with_average_value(self, variables: Sequence[Variable]) -> None:
+        for variable in variables:
+            average = self._model_variables_moving_average[self._get_variable_index(variable)]
+            variable.assign(average)
 
     # --- update ---
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
-        """One update with pairs (gradient, variable)."""
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+        """One update with pairs (gradient, variable); returns the count."""
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        return self._iterations
 
     def apply(
         self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None
@@ -223,13 +213,24 @@ class Optimizer(Configurable):
         """One update. A gradient that is None leaves its variable as it is, with a warning."""
         variables = trainable_variables
         if variables is None:
-            variables = [v for group in self._groups for v in group.variables]
+            if not self.built:
+                raise ValueError(
+                    f"{self.name}: which variables? Give apply(grads, trainable_variables), or "
+                    f"call build(trainable_variables) first."
+                )
+            variables = self._trainable_variables
+        variables = list(variables)
         if len(grads) != len(variables):
             raise ValueError(
                 f"{self.name}: received {len(grads)} gradients for {len(variables)} variables."
             )
-        places = self.gradient_buffers(variables)
+        if variables:
+            self._update(variables, self._in_places(grads, variables))
+
+    def _in_places(self, grads: Sequence[Any], variables: Sequence[Variable]) -> list[Any]:
+        """The gradients, copied into the flat buffers."""
         arrays = []
+        places = self.gradient_buffers(variables)
         for gradient, variable, place in zip(grads, variables, places, strict=True):
             array = gradient.data if isinstance(gradient, Tensor) else gradient
             if array is not None and array is not place:
@@ -239,146 +240,111 @@ class Optimizer(Configurable):
                         f"{tuple(array.shape)}, the variable {variable.shape}. They must agree."
                     )
                 copy_into(array, place)
+                array = place
             arrays.append(array)
-        self.apply_buffers(variables, arrays)
+        return arrays
 
-    def _refresh_rate(self) -> None:
-        """Put the learning rate of a schedule or function into its variable, before an update."""
-        fill(self._learning_rate.data, value=self._rate_now())
-        self._updates += 1
+    def _descend(
+        self, plan: list[Part], variables: Sequence[Variable], gradients: Sequence[Any]
+    ) -> None:
+        """The method's part of an update: `update_step` of each variable that has a gradient."""
+        touched = [part.group.weights for part in plan]
+        touched += [v.data for v in self._own_state()]
+        before = [_copied(array) for array in touched] if self._flat.skips else []
+        with no_grad():
+            for gradient, variable in zip(gradients, variables, strict=True):
+                if gradient is not None:
+                    self.update_step(Tensor(gradient), variable, self._rate.variable)
+        for old, array in zip(before, touched, strict=False):
+            updates.take_back(self._flat.go, old, array)
 
-    def apply_buffers(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> None:
-        """One update with gradients that stand in the flat buffers already, or are `RowGradient`s;
-        None where a variable has none.
-        """
-        plan = self._planned(variables, tuple([g if g is None else type(g) for g in gradients]))
-        if callable(self._given_rate):
-            before_replays(self._refresh_rate)
-        self._clip(plan)
-        for part in plan:
-            group = part.group
-            group.bind()
-            if part.decayed:
-                copy_into(self._learning_rate.data, group.rate)
-                for run in part.decayed:
-                    updates.decay_weights(group.weights[run], group.rate, decay=self.weight_decay)
-            self.prepare(group)
-            for w, g, slots in part.runs:
-                self.update(w, g, slots, group.rate)
-        for variable, gradient in zip(variables, gradients, strict=True):
-            if type(gradient) is RowGradient:
-                self._update_table(variable, gradient)
-        updates.increment(self.iterations.data)
-        for variable in variables:
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable))
+    def _own_state(self) -> list[Variable]:
+        """The variables that `update_step` may change."""
+        others = [self._iterations]
+        others += self._model_variables_moving_average if self.use_ema else []
+        others += self._accumulated_gradients if self.gradient_accumulation_steps else []
+        return [v for v in self._variables if not any(v is other for other in others)]
 
-    def _update_table(self, variable: Variable, gradient: RowGradient) -> None:
-        """The update of the rows that a gradient names."""
-        g, i = self._place(variable)
-        group = self._groups[g]
-        slots = [group.view(slot[g], i) for slot in self._slots.values()]
-        self.update_rows(group.weight_views[i], gradient, slots, group.rate)
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Variable) -> None:
+        """The method: change the variable, and the state, given its gradient."""
+        raise NotImplementedError(f"{type(self).__name__} must override update_step().")
 
-    def _planned(self, variables: Sequence[Variable], kinds: tuple) -> list[_Part]:
-        """What an update with gradients of these types touches, but for `RowGradient`s; kept while
-        the same ones come again.
-        """
-        key = (tuple(map(id, variables)), kinds)
-        if key != self._plan_key:
-            self._check_present(variables, [kind is not None for kind in kinds])
-            chosen = [[False] * len(group.variables) for group in self._groups]
-            for variable, kind in zip(variables, kinds, strict=True):
-                g, i = self._place(variable)
-                chosen[g][i] = kind is not None and kind is not RowGradient
-            self._plan = [
-                _Part(group, take, self._decays(group, take), [s[g] for s in self._slots.values()])
-                for g, (group, take) in enumerate(zip(self._groups, chosen, strict=True))
-            ]
-            self._plan_key = key
-        return self._plan
-
-    def prepare(self, group: FlatGroup) -> None:
-        """Set `group.rate` for this update."""
-        copy_into(self._learning_rate.data, group.rate)
-
-    def update(self, w: Array, g: Array, slots: list[Array], rate: Array) -> None:
-        """The method: change the flat weights `w` and the slots, given gradients `g`."""
-        raise NotImplementedError(f"{type(self).__name__} must override update().")
-
-    def update_rows(self, w: Array, g: RowGradient, slots: list[Array], rate: Array) -> None:
-        """`update` of the rows of one variable; for methods that have `leaves_others`."""
-        raise NotImplementedError(f"{type(self).__name__} must override update_rows().")
-
-    def _check_present(self, variables: Sequence[Variable], present: Sequence[bool]) -> None:
-        if not any(present):
-            raise ValueError("No gradients provided for any variable.")
-        if not all(present) and not self._warned:
-            self._warned = True
-            missing = [v.path for v, p in zip(variables, present, strict=True) if not p]
-            warnings.warn(
-                f"Gradients do not exist for variables {missing} when minimizing the loss. "
-                f"They are not part of the computation, and stay as they are.",
-                stacklevel=4,
+    def stateless_apply(
+        self,
+        optimizer_variables: Sequence[Any],
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Any],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """`apply` to the given values: the new weights and the new state; nothing is changed."""
+        state = [*self._trainable_variables, *self.variables]
+        given = [*trainable_variables, *optimizer_variables]
+        if not self.built or len(given) != len(state):
+            raise ValueError(
+                f"{self.name}: stateless_apply() takes the {len(self.variables)} values of its "
+                f"variables and those of the {len(self._trainable_variables)} weights that it is "
+                f"built for, received {len(optimizer_variables)} and {len(trainable_variables)}. "
+                f"See build(trainable_variables)."
             )
-
-    def _clip(self, plan: list[_Part]) -> None:
-        if self.clipvalue is not None:
-            for part in plan:
-                for _, g, _ in part.runs:
-                    updates.clip_values(g, limit=self.clipvalue)
-        elif self.clipnorm is not None:
-            for part in plan:
-                for (start, end), used in zip(part.group.bounds, part.chosen, strict=True):
-                    if used:
-                        self._clip_together([part.group.gradients[start:end]], self.clipnorm)
-        elif self.global_clipnorm is not None:
-            self._clip_together([g for part in plan for _, g, _ in part.runs], self.global_clipnorm)
-
-    def _clip_together(self, parts: list[Array], limit: float) -> None:
-        """Scale gradients down so that their common norm is at most `limit`."""
-        squared = self._groups[0].backend.empty((1,), "float64")
-        for part in parts:
-            updates.squared_norm(part, squared, first=part is parts[0])
-        for part in parts:
-            updates.clip_by_norm(part, squared, limit=limit)
+        before = [_copied(v.data) for v in state]
+        try:
+            for variable, value in zip(state, given, strict=True):
+                variable.assign(value)
+            self.apply(grads)
+            after = [Tensor(_copied(v.data)) for v in state]
+        finally:
+            for variable, old in zip(state, before, strict=True):
+                variable.assign(old)
+        return after[: len(trainable_variables)], after[len(trainable_variables) :]
 
     # --- weight decay ---
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Leave these variables, and those whose path contains one of the names, undecayed."""
+        """Leave these variables undecayed, and those in whose name one of the patterns is found."""
         if self.built:
             raise ValueError("exclude_from_weight_decay() must be called before the first update.")
-        self._excluded = (list(var_list or ()), list(var_names or ()))
+        pattern = "|".join(var_names) if var_names else None
+        self._undecayed = {id(v) for v in var_list or ()}, pattern
 
-    def _decays(self, group: FlatGroup, chosen: list[bool]) -> list[slice]:
-        """The parts of the flat weights that decay."""
-        if self.weight_decay is None:
-            return []
-        variables, names = self._excluded
-        given = {id(v) for v in variables}
-        return group.runs(
-            [
-                take and id(v) not in given and not any(name in v.path for name in names)
-                for take, v in zip(chosen, group.variables, strict=True)
-            ]
-        )
+    def _decay_of(self, variable: Variable) -> float:
+        """The weight decay of a variable."""
+        return self._unless_excluded(variable, self.weight_decay)
+
+    def _unless_excluded(self, variable: Variable, decay: float | None) -> float:
+        given, pattern = self._undecayed
+        if id(variable) in given or (pattern is not None and re.search(pattern, variable.name)):
+            return 0.0
+        return decay or 0.0
 
     # --- config ---
 
     def get_config(self) -> dict[str, Any]:
-        rate = self._given_rate
-        if isinstance(rate, schedules.LearningRateSchedule):
+        rate = self._rate.given
+        if self._rate.is_schedule:
             rate = schedules.serialize(rate)
         elif not callable(rate):
-            rate = float(self._learning_rate)
-        return {
-            "name": self.name,
-            "learning_rate": rate,
-            "weight_decay": self.weight_decay,
-            "clipnorm": self.clipnorm,
-            "clipvalue": self.clipvalue,
-            "global_clipnorm": self.global_clipnorm,
-        }
+            rate = float(self._rate.variable)
+        return {"learning_rate": rate, **{name: getattr(self, name) for name in _NAMES}}
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """An optimizer with this config; `custom_objects`: name -> class of its schedule."""
+        rate = config.get("learning_rate")
+        if isinstance(rate, Mapping):
+            config = {**config, "learning_rate": schedules.deserialize(rate, custom_objects)}
+        return cls(**config)
+
+
+def _copied(array: Array) -> Array:
+    """A copy that a recording sees."""
+    copy = empty_like(array)
+    copy_into(array, copy)
+    return copy
+
+
+#: The settings that all optimizers have beside the learning rate, in Keras' order.
+COMMON = list(inspect.signature(Optimizer).parameters.values())[1:-1]
+_NAMES = [parameter.name for parameter in COMMON]

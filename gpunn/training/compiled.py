@@ -1,13 +1,18 @@
-"""What `compile` made: the loss and the metrics, under the names the user gave them."""
+"""What `compile` made: losses and metrics of each output, under the names the user gave them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gpunn import losses as losses_module
 from gpunn import metrics as metrics_module
+from gpunn.autodiff.tensor import Tensor
 from gpunn.metrics.resolve import resolve_accuracy, resolve_crossentropy
 from gpunn.naming import to_snake_case
+from gpunn.ops.accumulate import accumulate_mean
+from gpunn.structure import leaves, map_structure
+from gpunn.training.outputs import Outputs
 
 _BY_SHAPES = {
     "accuracy": resolve_accuracy,
@@ -17,82 +22,195 @@ _BY_SHAPES = {
 }
 
 
-def compile_loss(loss: Any) -> Any:
+def _loss(given: Any) -> Any:
     """A `Loss` of a name, function or instance; None stays None."""
-    if isinstance(loss, (list, tuple, dict)):
-        raise ValueError(
-            f"This model has one output and takes one loss, received {type(loss).__name__}."
-        )
-    found = losses_module.get(loss)
+    found = losses_module.get(given)
     if found is None or isinstance(found, losses_module.Loss):
         return found
     name = getattr(found, "__name__", to_snake_case(type(found).__name__))
     return losses_module.LossFunctionWrapper(found, name=name)
 
 
+class CompiledLoss:
+    """Σ wᵢ Lᵢ over the outputs i that have a loss.
+
+    `loss`: one for all outputs, or a list or dict of them; `loss_weights` likewise. With more than
+    one, the mean of each is kept as `<output>_loss`.
+    """
+
+    def __init__(self, loss: Any, loss_weights: Any):
+        is_config = isinstance(loss, Mapping) and "class_name" in loss
+        self._given = _loss(loss) if is_config else map_structure(_loss, loss)
+        self._weights = loss_weights
+        self.objects = leaves(self._given)
+        for weight in leaves(loss_weights):
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+                raise ValueError(f"loss_weights must be numbers, received {weight!r}.")
+        self.outputs: Outputs | None = None
+        self.losses: list[Any] = []
+        self.weights: list[float | None] = []
+        self.trackers: dict[str, Any] = {}
+
+    def __bool__(self) -> bool:
+        return self._given is not None
+
+    def check(self, outputs: Outputs) -> None:
+        """Refuse what does not fit the outputs."""
+        outputs.spread("loss", self._given, share=True)
+        outputs.spread("loss_weights", self._weights, share=True)
+
+    def build(self, outputs: Outputs) -> None:
+        """Decide which loss belongs to which output."""
+        self.losses = outputs.spread("loss", self._given, share=True)
+        if isinstance(self._given, Mapping) and outputs.keys is None and None in self.losses:
+            raise ValueError(
+                f"The loss dict has the keys {sorted(self._given)}, the outputs are "
+                f"{outputs.names}. Give one for each, None where there is none."
+            )
+        self.weights = outputs.spread("loss_weights", self._weights, share=outputs.count == 1)
+        used = [i for i, loss in enumerate(self.losses) if loss is not None]
+        if len(used) > 1:
+            names = outputs.names or [getattr(loss, "name", "") for loss in self.losses]
+            labels = _numbered([f"{names[i]}_loss" for i in used])
+            self.trackers = {label: metrics_module.Mean(name=label) for label in labels}
+        self.outputs = outputs
+
+    def pairs(self, y: Any, y_pred: Any, names: Any) -> list[tuple[Any, Any, Any]]:
+        """(loss, targets, predictions) of each output that has a loss."""
+        outputs = self._built(y_pred, names)
+        parts = zip(self.losses, outputs.spread("y", y), outputs.flat(y_pred), strict=True)
+        return [part for part in parts if part[0] is not None]
+
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Any, names: Any = None) -> Tensor:
+        """The weighted sum for a batch."""
+        alone = self.weights == [None] and isinstance(y_pred, Tensor) and isinstance(y, Tensor)
+        if alone and self.losses[0] is not None:  # as in most models
+            return self.losses[0](y, y_pred, sample_weight)
+        outputs = self._built(y_pred, names)
+        total, trackers = None, iter(self.trackers.values())
+        weights = outputs.spread("sample_weight", sample_weight, share=True)
+        parts = outputs.spread("y", y), outputs.flat(y_pred), weights
+        for loss, factor, t, x, w in zip(self.losses, self.weights, *parts, strict=True):
+            if loss is None:
+                continue
+            if t is None:
+                raise ValueError(
+                    f"The output{outputs._listed()} has the loss '{loss.name}', but no targets. "
+                    f"Give y for it, or None as its loss."
+                )
+            value = loss(t, x, w)
+            value = value if factor is None else value * factor
+            if self.trackers:
+                tracker, rows = next(trackers), x.shape[0]
+                accumulate_mean(tracker.total, tracker.count, value, scale=rows, rows=rows)
+            total = value if total is None else total + value
+        if total is None:
+            raise ValueError("All losses are None: there is nothing to minimize.")
+        return total
+
+    def _built(self, y_pred: Any, names: Any) -> Outputs:
+        if self.outputs is None:
+            self.build(Outputs(y_pred, names))
+        return self.outputs  # type: ignore[return-value]
+
+
 class CompiledMetrics:
-    """The metrics of one output. Names that depend on shapes are resolved at the first batch."""
+    """The metrics of the outputs. Names that depend on shapes are resolved at the first batch."""
 
     def __init__(self, metrics: Any, weighted_metrics: Any):
-        self._given = [(m, False) for m in _listed("metrics", metrics)]
-        self._given += [(m, True) for m in _listed("weighted_metrics", weighted_metrics)]
-        plain = {_key(m) for m, weighted in self._given if not weighted}
-        self._names = [
-            f"weighted_{_key(m)}" if weighted and _key(m) in plain else _key(m)
-            for m, weighted in self._given
-        ]
-        duplicates = {n for n in self._names if self._names.count(n) > 1}
-        if duplicates:
-            raise ValueError(f"Two metrics have the same name: {sorted(duplicates)}. Rename one.")
-        self.metrics: list[Any] | None = None
-        for metric, _ in self._given:
-            if metric not in _BY_SHAPES:
-                _metric(metric)  # unknown names raise now, not at the first batch
+        self._given = _checked("metrics", metrics), _checked("weighted_metrics", weighted_metrics)
+        self.metrics: dict[str, Any] | None = None
+        self._parts: list[tuple[int, Any, bool]] = []  # output, metric, weighted
+        self._outputs: Any = None
 
     @property
     def objects(self) -> list[Any]:
         """The metrics and functions that were given as such, not by name."""
-        return [given for given, _ in self._given if not isinstance(given, str)]
-
-    def build(self, y_true: Any, y_pred: Any) -> None:
-        """Make the metric objects, given the first targets and predictions."""
-        self.metrics = []
-        for (given, _), name in zip(self._given, self._names, strict=True):
-            if isinstance(given, str) and given in _BY_SHAPES:
-                metric = _BY_SHAPES[given](tuple(y_true.shape), tuple(y_pred.shape))(name=name)
-            else:
-                metric = _metric(given, name if isinstance(given, str) else None)
-            self.metrics.append(metric)
-
-    def update(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
-        """Count one batch in."""
-        if self.metrics is None:
-            self.build(y_true, y_pred)
-        for metric, (_, weighted) in zip(self.metrics or (), self._given, strict=True):
-            metric.update_state(y_true, y_pred, sample_weight if weighted else None)
-
-    def results(self) -> dict[str, Any]:
-        """Values by name."""
-        return {n: m.result() for n, m in zip(self._names, self.metrics or (), strict=False)}
+        return [given for given in leaves(self._given) if not isinstance(given, str)]
 
     def reset(self) -> None:
-        """Forget what was counted."""
-        for metric in self.metrics or ():
-            metric.reset_state()
+        """Forget what metric objects have counted for another model."""
+        for given in self.objects:
+            if isinstance(given, metrics_module.Metric):
+                given.reset_state()
+
+    def check(self, outputs: Outputs) -> None:
+        """Refuse what does not fit the outputs."""
+        _per_output("metrics", self._given[0], outputs)
+        _per_output("weighted_metrics", self._given[1], outputs)
+
+    def build(self, y: Any, y_pred: Any, names: Any = None) -> None:
+        """Make the metric objects, given the first targets and predictions."""
+        outputs = self._outputs = Outputs(y_pred, names)
+        plain, weighted = (
+            _per_output(kind, given, outputs)
+            for kind, given in zip(("metrics", "weighted_metrics"), self._given, strict=True)
+        )
+        targets, predictions = outputs.spread("y", y), outputs.flat(y_pred)
+        labels = []
+        for i in range(outputs.count):
+            prefix = f"{outputs.names[i]}_" if outputs.names and outputs.count > 1 else ""
+            shared = {_key(given) for given in plain[i]}
+            for given in plain[i]:
+                labels.append(prefix + _key(given))
+                self._parts.append((i, _made(given, targets[i], predictions[i]), False))
+            for given in weighted[i]:
+                name = f"weighted_{_key(given)}" if _key(given) in shared else _key(given)
+                labels.append(prefix + name)
+                self._parts.append((i, _made(given, targets[i], predictions[i]), True))
+        metrics = [metric for _, metric, _ in self._parts]
+        self.metrics = dict(zip(_numbered(labels), metrics, strict=True))
+
+    def update(self, y: Any, y_pred: Any, sample_weight: Any, names: Any = None) -> None:
+        """Count one batch in."""
+        if self.metrics is None:
+            self.build(y, y_pred, names)
+        if not self._parts:
+            return
+        ys, xs = self._outputs.spread("y", y), self._outputs.flat(y_pred)
+        weights = self._outputs.spread("sample_weight", sample_weight, share=True)
+        for i, metric, weighted in self._parts:
+            if ys[i] is not None:
+                metric.update_state(ys[i], xs[i], weights[i] if weighted else None)
 
 
-def _listed(kind: str, metrics: Any) -> list[Any]:
-    if metrics is None:
-        return []
-    if isinstance(metrics, dict):
-        raise ValueError(f"This model has one output and takes {kind} as a list, received a dict.")
-    given = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
-    for metric in given:
-        if isinstance(metric, (list, tuple, set)):
-            raise ValueError(
-                f"{kind} must be a list of names, metrics or functions, received {metric!r} in it."
-            )
-    return given
+def _made(given: Any, y: Any, y_pred: Any) -> Any:
+    """The metric that a name, class, function or object stands for, for such an output."""
+    if isinstance(given, str) and given in _BY_SHAPES:
+        if y is None:
+            raise ValueError(f"The metric '{given}' needs targets: give y.")
+        return _BY_SHAPES[given](tuple(y.shape), tuple(y_pred.shape))(name=given)
+    return _metric(given, given if isinstance(given, str) else None)
+
+
+def _numbered(labels: list[str]) -> list[str]:
+    """The labels, where one comes again with a number: `mae`, `mae_1`."""
+    counts: dict[str, int] = {}
+    found = []
+    for label in labels:
+        n = counts[label] = counts.get(label, -1) + 1
+        found.append(f"{label}_{n}" if n else label)
+    return found
+
+
+def _per_output(kind: str, given: Any, outputs: Outputs) -> list[list[Any]]:
+    """The metrics of each output as a list."""
+    if given is None:
+        return [[] for _ in range(outputs.count)]
+    if outputs.count == 1 and not isinstance(given, Mapping):
+        return [leaves(given)]
+    parts = outputs.spread(kind, given)
+    return [leaves(part) if isinstance(part, (list, tuple)) else leaves([part]) for part in parts]
+
+
+def _checked(kind: str, metrics: Any) -> Any:
+    """The metrics as given; unknown names raise now, not at the first batch."""
+    for given in leaves(metrics):
+        if isinstance(given, set):
+            raise ValueError(f"{kind} must be names, metrics or functions, received {given!r}.")
+        if given not in _BY_SHAPES:
+            _metric(given)
+    return metrics
 
 
 def _key(metric: Any) -> str:
@@ -100,7 +218,8 @@ def _key(metric: Any) -> str:
         return metric
     if isinstance(metric, type):
         return to_snake_case(metric.__name__)
-    return str(getattr(metric, "name", None) or getattr(metric, "__name__", type(metric).__name__))
+    name = getattr(metric, "name", None) or getattr(metric, "__name__", type(metric).__name__)
+    return str(name).strip("<>")  # of a lambda
 
 
 def _metric(given: Any, name: str | None = None) -> Any:

@@ -13,43 +13,11 @@ from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
+from gpunn.structure import leaves, map_pairs, map_structure
+from gpunn.utils.packing import unpack_x_y_sample_weight
+from gpunn.utils.py_dataset import PyDataset
 
 Batch = tuple[Any, Any, Any]  # x, y, sample_weight; y and weights may be None
-
-
-def map_structure(function: Callable[[Any], Any], value: Any) -> Any:
-    """Apply a function to every leaf of nested lists, tuples and dicts; None stays None."""
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        return {k: map_structure(function, v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return _like(value, [map_structure(function, v) for v in value])
-    return function(value)
-
-
-def map_pairs(function: Callable[[Any, Any], Any], value: Any, other: Any) -> Any:
-    """Apply a function to the leaves of two structures of the same form; None stays None."""
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        return {k: map_pairs(function, v, other[k]) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        pairs = zip(value, other, strict=True)
-        return _like(value, [map_pairs(function, v, o) for v, o in pairs])
-    return function(value, other)
-
-
-def _like(value: Any, parts: list[Any]) -> Any:
-    """A list, tuple or named tuple of the type of `value`."""
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-
-
-def leaves(value: Any) -> list[Any]:
-    """The leaves of nested lists, tuples and dicts."""
-    found: list[Any] = []
-    map_structure(found.append, value)
-    return found
 
 
 def to_tensors(value: Any) -> Any:
@@ -216,25 +184,39 @@ class IterableData:
     batch_size = None
     size = None
 
-    def __init__(self, source: Iterable[Any]):
+    def __init__(self, source: Iterable[Any], class_weight: Mapping[int, float] | None = None):
         self.source = source
-        self.steps = len(source) if isinstance(source, Sized) else None
+        self.class_weight = class_weight
+        if isinstance(source, PyDataset):
+            self.steps = source.num_batches
+        else:
+            self.steps = len(source) if isinstance(source, Sized) else None
+        self._is_loader = type(source).__module__.startswith("torch.")  # yields lists
+
+    def weighted(self, class_weight: Mapping[int, float]) -> IterableData:
+        """The same batches, each sample with the weight of its class."""
+        return IterableData(self.source, class_weight)
 
     def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
         """One pass. A generator goes on where the last pass stopped; its order is its own."""
-        if iter(self.source) is self.source:
-            iterator = self.source
-        else:
-            iterator = iter(self.source)
-        for item in iterator:
-            parts = item if isinstance(item, tuple) else (item,)
-            if not 1 <= len(parts) <= 3:
-                raise ValueError(
-                    f"A batch must be x, (x, y) or (x, y, sample_weight), received a tuple of "
-                    f"{len(parts)}."
-                )
-            x, y, sample_weight = (as_arrays(p) for p in (*parts, None, None)[:3])
+        for item in self._pass(generator):
+            is_batch = isinstance(item, tuple) or (self._is_loader and isinstance(item, list))
+            x, y, sample_weight = map(
+                as_arrays, unpack_x_y_sample_weight(item if is_batch else (item,))
+            )
+            if self.class_weight is not None:
+                if y is None or sample_weight is not None:
+                    raise ValueError("class_weight needs batches (x, y), without sample weights.")
+                sample_weight = weights_of_classes(y, self.class_weight)
             yield x, y, sample_weight
+
+    def _pass(self, generator: np.random.Generator | None) -> Iterator[Any]:
+        if not isinstance(self.source, PyDataset):
+            yield from self.source
+            return
+        self.source.on_epoch_begin()
+        yield from self.source.batches(generator)
+        self.source.on_epoch_end()
 
 
 Data = ArrayData | IterableData
@@ -277,13 +259,6 @@ def split_data(data: Data, fraction: Any, batch_size: int | None) -> tuple[Array
     first, second = data.split(fraction)
     x, y, sample_weight = second.parts
     return first, ArrayData(x, y, sample_weight, batch_size)
-
-
-def weighted_data(data: Data, class_weight: Mapping[int, float]) -> ArrayData:
-    """`class_weight`: the data, each sample with the weight of its class."""
-    if not isinstance(data, ArrayData):
-        raise ValueError("class_weight needs arrays: with batches, yield sample weights.")
-    return data.weighted(class_weight)
 
 
 def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:

@@ -15,7 +15,8 @@ from gpunn.autodiff.variable import Variable
 from gpunn.backend.recorder import is_array
 from gpunn.backend.thread import local
 from gpunn.backend.threads import leading
-from gpunn.training.data import map_structure, signature, to_tensors
+from gpunn.structure import map_structure
+from gpunn.training.data import signature, to_tensors
 from gpunn.training.recording import Recordings, quiet
 
 

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from gpunn import config
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tape import no_grad
 from gpunn.backend import devices
-from gpunn.backend.protocol import Array
 from gpunn.backend.random import host_generator
 from gpunn.callbacks import Callback, CallbackList, History, ProgbarLogger
 from gpunn.losses.checks import check_labels
 from gpunn.seeding import next_seed
+from gpunn.structure import map_structure
+from gpunn.tracebacks import warn_user
 from gpunn.training.data import (
     ArrayData,
     Batch,
     Data,
     IterableData,
-    map_structure,
     to_tensors,
     whole_number,
 )
 from gpunn.training.interrupt import InterruptBetweenSteps
 from gpunn.training.recording import quiet
-from gpunn.training.step import Step
+from gpunn.training.step import Step, overrides
 
 _VERBOSE = {"auto": 1, "0": 0, "1": 1, "2": 2, "False": 0, "True": 1}
 
@@ -55,14 +55,21 @@ class Loop:
                 )
         self.model = model
         self.verbose = _VERBOSE[str(verbose)]
+        if verbose == "auto" and not config.is_interactive_logging_enabled():
+            self.verbose = 2
         self.given = [callback for callback in given if callback is not None]
+        self.own: Any = None  # what the model's own step returned last
         self.epochs = whole_number("epochs", epochs, least=0)
+        most = config.max_epochs()
+        if most is not None:
+            self.epochs = min(self.epochs, most)
         self.initial_epoch = whole_number("initial_epoch", initial_epoch, least=0)
 
-    def _callbacks(self, what: str, steps: int | None, extra: Sequence[Callback]) -> CallbackList:
-        logger = [ProgbarLogger(what)] if self.verbose else []
-        params = {"epochs": self.epochs, "steps": steps, "verbose": self.verbose}
-        return CallbackList([*logger, *self.given, *extra], self.model, params)
+    def _callbacks(self, steps: int | None, extra: Sequence[Callback]) -> CallbackList:
+        own = any(isinstance(callback, ProgbarLogger) for callback in self.given)
+        logger = [ProgbarLogger()] if self.verbose and not own else []
+        params: dict[str, Any] = {"epochs": self.epochs, "steps": steps, "verbose": self.verbose}
+        return CallbackList([*logger, *self.given, *extra], model=self.model, **params)
 
     # --- fit ---
 
@@ -78,12 +85,13 @@ class Loop:
         """Train; returns the history."""
         model = self.model
         whole_number("validation_freq", validation_freq)
-        _check_steps(steps_per_epoch=steps, validation_steps=validation_steps)
+        steps = _limited("steps_per_epoch", steps)
+        validation_steps = _limited("validation_steps", validation_steps)
         given = [c for c in self.given if isinstance(c, History)]
         history = given[0] if given else History()
         model.history, model.stop_training = history, False
         total = steps or data.steps
-        callbacks = self._callbacks("train", total, [] if given else [history])
+        callbacks = self._callbacks(total, [] if given else [history])
         generator = host_generator(next_seed(), 0) if shuffle else None
         source = _Source(data, generator, steps)
         step = self._checked_step(data)
@@ -93,20 +101,23 @@ class Loop:
             self._checked_step(validation)
         logs: dict[str, float] = {}
         with _closing(callbacks), InterruptBetweenSteps() as interrupt:
+            model._initial_epoch = None  # BackupAndRestore may set it
             callbacks.call("on_train_begin")
-            for epoch in range(self.initial_epoch, self.epochs):
+            for epoch in range(model._initial_epoch or self.initial_epoch, self.epochs):
                 model.reset_metrics()
                 callbacks.call("on_epoch_begin", epoch)
                 step = self._train_epoch(source, step, callbacks, interrupt)
                 if step is None:
                     break
-                logs = model.get_metrics_result()
+                logs = model._logs(self.own)
                 if validation is not None and (epoch + 1) % validation_freq == 0:
                     found = self._evaluate(validation, validation_steps, callbacks, interrupt)
                     logs = {**logs, **{f"val_{k}": v for k, v in found.items()}}
                 callbacks.call("on_epoch_end", epoch, logs=logs)
                 if model.stop_training:
                     break
+            if model.optimizer is not None and model.optimizer.built:
+                model.optimizer.finalize_variable_values(model.trainable_variables)
             callbacks.call("on_train_end", logs=logs)
         if step is not None and isinstance(data, ArrayData):
             step.buffers = data.buffers
@@ -122,32 +133,38 @@ class Loop:
         """The steps of one epoch; None where the data has run out."""
         before = callbacks.using("on_train_batch_begin", "on_batch_begin")
         after = callbacks.using("on_train_batch_end", "on_batch_end")
+        together = self.model.steps_per_execution
         number = -1
         for number, batch in enumerate(source.epoch()):
             if step is None or not step.has_optimizer():  # a callback may compile
                 step = self.model.step_for(batch[0])
             if isinstance(source.data, IterableData):
                 self.check(step, batch)
-            for hook in before:
-                hook(number, {})
-            step.train(*batch, owned=source.owns_batches)
-            if after:
-                logs = self.model.get_metrics_result() if callbacks.reads_batch_logs else {}
-                for hook in after:
-                    hook(number, logs)
+            if number % together == 0:
+                _call(before, number, {})
+            self.own = step.train(*batch, owned=source.owns_batches)
+            if number % together == together - 1:
+                self._ended(after, number, callbacks)
             interrupt.check()
             if self.model.stop_training:
                 break
+        if (number + 1) % together:
+            self._ended(after, number, callbacks)
         if number < 0:
             if step is None:
                 raise ValueError("The data gave no batch. Is the generator used up?")
-            warnings.warn(
+            warn_user(
                 "The data ran out of batches, so training ends before the last epoch. A generator "
                 "can be walked once: let it go on forever and give steps_per_epoch.",
-                stacklevel=4,
             )
             return None
         return step
+
+    def _ended(self, hooks: list[Any], number: int, callbacks: CallbackList) -> None:
+        """Call what waits for the end of a batch."""
+        if hooks:
+            logs = self.model._logs(self.own) if callbacks.reads_batch_logs else {}
+            _call(hooks, number, logs)
 
     def _checked_step(self, data: Data) -> Step | None:
         """The step, once arrays were checked as a whole; batches of iterables come later."""
@@ -165,38 +182,39 @@ class Loop:
         return any(getattr(layer, "stateful", False) for layer in self.model._flatten_layers())
 
     def check(self, step: Step, batch: Batch) -> None:
-        """Refuse labels out of range before they reach the weights."""
-        loss, y = self.model.loss, batch[1]
-        if y is None and loss is not None:
+        """Refuse missing targets and labels out of range before they reach the weights."""
+        loss, y = self.model._compile_loss, batch[1]
+        if not loss or any(overrides(self.model, m) for m in ("train_step", "compute_loss")):
+            return
+        if y is None:
             raise ValueError(
                 "The model was compiled with a loss, but there are no targets. Give y."
             )
-        if isinstance(y, (dict, list, tuple)):
-            raise ValueError(
-                f"Model '{self.model.name}' has one output and takes one array of targets, "
-                f"received a {type(y).__name__} of {len(y)}."
-            )
-        if getattr(loss, "takes_labels", False) and hasattr(y, "shape"):
+        if any(getattr(part, "takes_labels", False) for part in loss.objects):
             with no_grad(), quiet():
-                classes = self._classes(step, batch)
-            check_labels(loss.name, devices.to_numpy(y), classes, loss.options.get("ignore_class"))
+                outputs = self._outputs(step, batch)
+            for part, labels, x in loss.pairs(y, outputs, self.model.output_names):
+                if part.takes_labels and hasattr(labels, "shape"):
+                    ignored = part.options.get("ignore_class")
+                    check_labels(part.name, devices.to_numpy(labels), x.shape[-1], ignored)
 
-    def _classes(self, step: Step, batch: Batch) -> int:
-        """The number of outputs of the model, found once."""
-        if step.classes is None:
+    def _outputs(self, step: Step, batch: Batch) -> Any:
+        """Symbols of the model's outputs, found once."""
+        if step.outputs is None:
             if self._is_stateful():
-                x = map_structure(_any_number, batch[0])
+                y_pred = step.model(map_structure(_any_number, batch[0]), training=False)
             else:
                 x = to_tensors(map_structure(lambda a: a[:1], batch[0]))
-            step.classes = step.model(x, training=False).shape[-1]
-        return step.classes
+                y_pred = step.model(x, training=False)
+            step.outputs = map_structure(_any_number, y_pred)
+        return step.outputs
 
     # --- evaluate ---
 
     def evaluate(self, data: Data, steps: int | None) -> dict[str, float]:
         """The metrics on the data."""
-        _check_steps(steps=steps)
-        callbacks = self._callbacks("test", steps or data.steps, [])
+        steps = _limited("steps", steps)
+        callbacks = self._callbacks(steps or data.steps, [])
         self._checked_step(data)
         with _closing(callbacks), InterruptBetweenSteps() as interrupt:
             return self._evaluate(data, steps, callbacks, interrupt)
@@ -212,24 +230,25 @@ class Loop:
         model.reset_metrics()
         before = callbacks.using("on_test_batch_begin")
         after = callbacks.using("on_test_batch_end")
+        together = model.steps_per_execution
         callbacks.call("on_test_begin")
-        step = None
+        step, number = None, -1
         with no_grad():
             for number, batch in enumerate(islice(data.batches(), steps)):
                 step = step or model.step_for(batch[0])
                 if isinstance(data, IterableData):
                     self.check(step, batch)
-                for hook in before:
-                    hook(number, {})
-                step.test(*batch)
-                if after:
-                    logs = model.get_metrics_result() if callbacks.reads_batch_logs else {}
-                    for hook in after:
-                        hook(number, logs)
+                if number % together == 0:
+                    _call(before, number, {})
+                self.own = step.test(*batch)
+                if number % together == together - 1:
+                    self._ended(after, number, callbacks)
                 interrupt.check()
+        if (number + 1) % together:
+            self._ended(after, number, callbacks)
         if step is None:
             raise ValueError("There was no batch to evaluate. Is the generator used up?")
-        results = model.get_metrics_result()
+        results = model._logs(self.own)
         callbacks.call("on_test_end", logs=results)
         return results
 
@@ -237,8 +256,8 @@ class Loop:
 
     def predict(self, data: Data, steps: int | None) -> Any:
         """The outputs for the data."""
-        _check_steps(steps=steps)
-        callbacks = self._callbacks("predict", steps or data.steps, [])
+        steps = _limited("steps", steps)
+        callbacks = self._callbacks(steps or data.steps, [])
         before = callbacks.using("on_predict_batch_begin")
         after = callbacks.using("on_predict_batch_end")
         outputs: list[Any] = []
@@ -300,15 +319,22 @@ class _closing:  # noqa: N801
                 close()
 
 
-def _any_number(x: Array) -> SymbolicTensor:
+def _call(hooks: list[Any], number: int, logs: dict[str, Any]) -> None:
+    for hook in hooks:
+        hook(number, logs)
+
+
+def _any_number(x: Any) -> SymbolicTensor:
     """Stands for a batch of such samples."""
     return SymbolicTensor((None, *x.shape[1:]), x.dtype)
 
 
-def _check_steps(**steps: int | None) -> None:
-    for name, value in steps.items():
-        if value is not None:
-            whole_number(name, value)
+def _limited(name: str, steps: int | None) -> int | None:
+    """The number of steps, at most that of `config.set_max_steps_per_epoch`; None: all."""
+    if steps is not None:
+        whole_number(name, steps)
+    limit = config.max_steps_per_epoch()
+    return steps if limit is None else min(steps or limit, limit)
 
 
 def _joined(outputs: list[Any]) -> Any:

@@ -20,7 +20,8 @@ from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import devices
 from gpunn.backend.recorder import Program, Recorder, is_array
 from gpunn.changes import changes
-from gpunn.training.data import leaves, map_structure, to_tensors
+from gpunn.structure import leaves, map_structure
+from gpunn.training.data import to_tensors
 
 _MOST_WASTED = 8
 _MOST = 8  # recordings of one step: signatures that come rarely make room for others

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,26 +12,49 @@ from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.backend.threads import leading
 from gpunn.changes import changes
-from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
-from gpunn.training.data import leaves, signature, to_tensors
+from gpunn.structure import leaves
+from gpunn.tracebacks import warn_user
+from gpunn.training.data import signature, to_tensors
 from gpunn.training.describe import describe
 from gpunn.training.recording import Recordings, quiet
+from gpunn.utils.packing import pack_x_y_sample_weight
+
+#: What a user's class may override without changing what a step does.
+_HARMLESS = {"__init__", "build", "get_config", "from_config", "compile", "get_build_config"}
 
 
 def can_record(model: Any) -> bool:
     """True if layers, loss, metrics and optimizer are gpunn's own: all their work is kernels."""
     parts = [*model._flatten_layers(), *model.metrics]
     if model.compiled:
-        parts += model.compiled_metrics.objects
-        parts += [model.loss] if model.loss is not None else []
-        parts += [type(model.optimizer)]  # its learning rate may be a user's function
+        parts += model._compile_metrics.objects
+        parts += model._compile_loss.objects
+        parts += map(type, model.optimizer.flattened())  # a learning rate may be a user's
     return all(_is_ours(part) for part in parts)
 
 
 def _is_ours(part: Any) -> bool:
     functions = [value for value in getattr(part, "__dict__", {}).values() if callable(value)]
-    return all(str(getattr(v, "__module__", "")).startswith("gpunn.") for v in [part, *functions])
+    if isinstance(part, type) or not hasattr(type(part), "get_config"):
+        functions.append(part)  # an optimizer's class, or a function
+    else:
+        functions += [
+            value
+            for cls in type(part).__mro__
+            for name, value in vars(cls).items()
+            if callable(value) and name not in _HARMLESS
+        ]
+    return all(_module(value).startswith(("gpunn.", "builtins")) for value in functions)
+
+
+def _module(value: Any) -> str:
+    return str(getattr(value, "__module__", None) or "builtins")
+
+
+def overrides(model: Any, method: str) -> bool:
+    """Whether the model has a method of the user's own under this name."""
+    return not getattr(type(model), method).__module__.startswith("gpunn.")
 
 
 class Step:
@@ -43,7 +66,7 @@ class Step:
     def __init__(self, model: Any, records: bool = False):
         self.model = model
         self.variables: Sequence[Variable] = model.trainable_variables
-        self.classes: int | None = None  # outputs of the model, found when labels are checked
+        self.outputs: Any = None  # symbols of the model's outputs, found when labels are checked
         self.recordings = {name: Recordings() for name in ("train", "test", "predict") if records}
         self.buffers: Any = None  # of the batches of the last `fit`: recorded inputs
         self._optimizer = model.optimizer
@@ -65,17 +88,23 @@ class Step:
         """Whether the model still learns by the optimizer that this step was made for."""
         return self._optimizer is self.model.optimizer
 
-    def train(self, x: Any, y: Any, sample_weight: Any, owned: bool = False) -> None:
-        """One update of the weights. `owned`: the arrays are ours to keep, nobody else's."""
-        self._run("train", self._train, (x, y, sample_weight), owned)
+    def train(self, x: Any, y: Any, sample_weight: Any, owned: bool = False) -> Any:
+        """One update of the weights. `owned`: the arrays are ours to keep, nobody else's.
 
-    def test(self, x: Any, y: Any, sample_weight: Any) -> None:
-        """Count one batch in the metrics."""
-        self._run("test", self._test, (x, y, sample_weight))
+        Returns what the model's own `train_step` returns; None of the default one.
+        """
+        function = self._own_train if overrides(self.model, "train_step") else self._train
+        return self._run("train", function, (x, y, sample_weight), owned)
+
+    def test(self, x: Any, y: Any, sample_weight: Any) -> Any:
+        """Count one batch in the metrics. Returns what the model's own `test_step` returns."""
+        function = self._own_test if overrides(self.model, "test_step") else self._test
+        return self._run("test", function, (x, y, sample_weight))
 
     def predict(self, x: Any) -> Any:
         """The outputs for one batch."""
-        return self._run("predict", self._predict, (x,))
+        own = overrides(self.model, "predict_step")
+        return self._run("predict", self.model.predict_step if own else self._predict, (x,))
 
     def describe(self, times: bool = False) -> None:
         """Print what was recorded: the kernels in order, their arrays, options and bytes.
@@ -88,10 +117,12 @@ class Step:
 
     def try_loss(self, x: Any, y: Any, sample_weight: Any) -> None:
         """Compute the compiled loss and drop it: what does not fit shows here, early."""
-        if self.model.loss is not None:
+        loss = self.model._compile_loss
+        if loss and not any(overrides(self.model, m) for m in ("train_step", "compute_loss")):
             with no_grad(), quiet():
                 y_pred = self._predict(to_tensors(x))
-                self.model.loss(to_tensors(y), y_pred, to_tensors(sample_weight))
+                names = self.model.output_names
+                loss(to_tensors(y), y_pred, to_tensors(sample_weight), names)
 
     def _run(self, name: str, function: Any, batch: tuple, owned: bool = False) -> Any:
         with quiet(), leading():
@@ -102,51 +133,48 @@ class Step:
             result = recorded(function, batch, owned)
             if recorded.problem is not None and not self.model._told_why_eager:
                 self.model._told_why_eager = True
-                warnings.warn(
+                warn_user(
                     f"The step of '{self.model.name}' is not recorded and runs eagerly: "
                     f"{recorded.problem}. compile(jit_compile=False) silences this.",
-                    stacklevel=5,
                 )
             return result
 
-    def _train(self, x: Any, y: Any, sample_weight: Any) -> None:
-        model = self.model
+    def _own_train(self, x: Any, y: Any, sample_weight: Any) -> Any:
+        return self.model.train_step(pack_x_y_sample_weight(x, y, sample_weight))
+
+    def _own_test(self, x: Any, y: Any, sample_weight: Any) -> Any:
+        return self.model.test_step(pack_x_y_sample_weight(x, y, sample_weight))
+
+    def _train(self, x: Any, y: Any, sample_weight: Any) -> Any:
+        model, optimizer = self.model, self.model.optimizer
         with Tape() as tape:
             y_pred = model(x, training=True)
-            loss = self.loss(y, y_pred, sample_weight)
-        self._count(x, y, y_pred, loss, sample_weight)  # before the update: it may refuse shapes
+            loss = self.loss(x, y, y_pred, sample_weight, True)
+            scaled = optimizer.scale_loss(loss)
+        logs = self._count(x, y, y_pred, loss, sample_weight)  # before the update: may refuse
         if self.variables:
-            optimizer = model.optimizer
             if self._places is None:
                 self._places = optimizer.gradient_buffers(self.variables)
             by_rows = optimizer.takes_rows(self.variables)
-            seeds = {id(loss): self._one(loss)}
+            seeds = {id(scaled): self._one(scaled)}
             found = tape.backward(seeds, self.variables, self._places, by_rows=by_rows)
             optimizer.apply_buffers(self.variables, found)
+        return logs
 
-    def _test(self, x: Any, y: Any, sample_weight: Any) -> None:
+    def _test(self, x: Any, y: Any, sample_weight: Any) -> Any:
         y_pred = self.model(x, training=False)
-        loss = self.loss(y, y_pred, sample_weight)
-        self._count(x, y, y_pred, loss, sample_weight)
+        loss = self.loss(x, y, y_pred, sample_weight, False)
+        return self._count(x, y, y_pred, loss, sample_weight)
 
     def _predict(self, x: Any) -> Any:
         return self.model(x, training=False)
 
-    def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
-        """The compiled loss, what layers added, and the regularization of the weights."""
-        parts = list(calls.losses)
-        if self.model.loss is not None:
-            parts.insert(0, self.model.loss(y, y_pred, sample_weight))
-        parts += [v.regularizer(v) for v in self.variables if v.regularizer is not None]
-        if not parts:
-            raise ValueError(
-                f"Nothing to minimize: model '{self.model.name}' was compiled without a loss, and "
-                f"no layer adds one. Call compile(loss=...)."
-            )
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+    def loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Tensor:
+        """What training minimizes: `compute_loss` of the model."""
+        compute = self.model.compute_loss
+        if overrides(self.model, "compute_loss") and not takes(compute, "training"):
+            return compute(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
+        return compute(x, y, y_pred, sample_weight, training=training)
 
     def _one(self, loss: Tensor) -> Array:
         """d loss / d loss"""
@@ -154,9 +182,19 @@ class Step:
             self._seed = asarray(1.0, loss.dtype, like=loss.data)
         return self._seed
 
-    def _count(self, x: Any, y: Any, y_pred: Any, loss: Tensor, sample_weight: Any) -> None:
+    def _count(self, x: Any, y: Any, y_pred: Any, loss: Tensor, sample_weight: Any) -> Any:
+        """Add the batch to the metrics; the logs of a model that computes its own."""
         rows = (x if isinstance(x, Tensor) else leaves(x)[0]).shape[0]
-        tracker = self.model.loss_tracker
+        tracker = self.model._loss_tracker
         accumulate_mean(tracker.total, tracker.count, loss, scale=rows, rows=rows)
+        if overrides(self.model, "compute_metrics"):
+            return self.model.compute_metrics(x, y, y_pred, sample_weight)
         if y is not None:
-            self.model.compiled_metrics.update(y, y_pred, sample_weight)
+            self.model._compile_metrics.update(y, y_pred, sample_weight, self.model.output_names)
+        return None
+
+
+def takes(function: Any, name: str) -> bool:
+    """Whether a function has a parameter of this name, or takes any keyword."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)

@@ -13,18 +13,21 @@ from gpunn.backend import devices
 from gpunn.callbacks import Callback, History
 from gpunn.errors import GpunnError
 from gpunn.metrics import Mean
-from gpunn.training.compiled import CompiledMetrics, compile_loss
+from gpunn.structure import map_structure
+from gpunn.tracebacks import filter_traceback
+from gpunn.training.compiled import CompiledLoss, CompiledMetrics
 from gpunn.training.data import (
     ArrayData,
     make_data,
     make_validation,
-    map_structure,
     split_data,
     to_tensors,
-    weighted_data,
+    whole_number,
 )
 from gpunn.training.loop import Loop
-from gpunn.training.step import Step, can_record
+from gpunn.training.outputs import Outputs
+from gpunn.training.step import Step, can_record, overrides
+from gpunn.utils.packing import unpack_x_y_sample_weight
 
 _ALL = 2**31 - 1  # a batch size that no data reaches
 
@@ -37,10 +40,15 @@ class Trainer:
     """What makes a layer a model that learns."""
 
     optimizer: Any = None
-    loss: Any = None
-    compiled_metrics: CompiledMetrics
-    loss_tracker: Any = None
+    loss: Any = None  # as given to compile
+    run_eagerly = False
+    steps_per_execution = 1
     jit_compile: Any = "auto"
+    output: Any
+    output_names: Any
+    _compile_loss: CompiledLoss
+    _compile_metrics: CompiledMetrics
+    _loss_tracker: Any = None
     _told_why_eager = False
     stop_training = False
     history: History | None = None
@@ -48,6 +56,7 @@ class Trainer:
 
     # --- compile ---
 
+    @filter_traceback
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -58,33 +67,53 @@ class Trainer:
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Choose how the model learns.
 
         `optimizer`: a name or an Optimizer. `loss`: a name, a Loss or a function
         ``f(y_true, y_pred)`` written with `gpunn.ops`. `metrics`: names, Metrics or functions, of
-        unweighted samples; `weighted_metrics` take sample and class weights into account.
+        unweighted samples; `weighted_metrics` take sample and class weights into account. For
+        several outputs `loss`, `loss_weights` and metrics are lists in their order or dicts by
+        their names.
 
+        `steps_per_execution`: callbacks see the end of every so many batches only.
         `jit_compile`: whether steps are recorded once and replayed, several times faster
         for small models: ``"auto"`` where layers, loss and metrics are gpunn's own, True also with
         your own (which must do all their work with `gpunn.ops`, the same in each step), or False;
-        `run_eagerly=True` means False, too. `loss_weights` and `steps_per_execution` are there for
-        Keras' order of arguments; a model of one output takes their defaults only.
+        `run_eagerly=True` means False, too. `auto_scale_loss`: under the policy "mixed_float16" the
+        optimizer is wrapped in a `LossScaleOptimizer`.
 
         >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
-        _refuse(type(self), loss_weights, steps_per_execution)
         if jit_compile not in ("auto", True, False):
             raise ValueError(
                 f'jit_compile must be "auto", True or False, received {jit_compile!r}.'
             )
-        found = optimizers.get(optimizer)
-        compiled_loss = compile_loss(loss)
-        compiled_metrics = CompiledMetrics(metrics, weighted_metrics)
-        self.optimizer, self.loss, self.compiled_metrics = found, compiled_loss, compiled_metrics
-        self.loss_tracker = Mean(name="loss")
+        steps_per_execution = whole_number("steps_per_execution", steps_per_execution)
+        found = self._chosen_optimizer(optimizer, auto_scale_loss)
+        compile_loss = CompiledLoss(loss, loss_weights)
+        compile_metrics = CompiledMetrics(metrics, weighted_metrics)
+        if self.output_names is not None:
+            outputs = Outputs(self.output, self.output_names)
+            compile_loss.check(outputs)
+            compile_metrics.check(outputs)
+        self.optimizer, self.loss = found, loss
+        self._compile_loss, self._compile_metrics = compile_loss, compile_metrics
+        self._loss_tracker = Mean(name="loss")
+        self.run_eagerly = bool(run_eagerly)
+        self.steps_per_execution = steps_per_execution
         self.jit_compile = False if run_eagerly else jit_compile
         self._step, self._told_why_eager = None, False
+        compile_metrics.reset()
+
+    def _chosen_optimizer(self, given: Any, auto_scale_loss: bool) -> Any:
+        """The optimizer of a name or object; float16 asks for scaled losses."""
+        found = optimizers.get(given)
+        half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        if half and auto_scale_loss and not isinstance(found, optimizers.LossScaleOptimizer):
+            return optimizers.LossScaleOptimizer(found)
+        return found
 
     @property
     def compiled(self) -> bool:
@@ -93,10 +122,18 @@ class Trainer:
 
     @property
     def metrics(self) -> list[Any]:
-        """The loss's running mean and the metrics."""
+        """The loss's running mean, the compiled metrics, the losses of several outputs, and the
+        metrics that are attributes of the model and its layers.
+        """
+        own = super().metrics  # type: ignore[misc]
+        return [*self._compiled_results().values(), *own]
+
+    def _compiled_results(self) -> dict[str, Any]:
+        """What `compile` made, by its label in the logs."""
         if not self.compiled:
-            return []
-        return [self.loss_tracker, *(self.compiled_metrics.metrics or ())]
+            return {}
+        compiled = self._compile_metrics.metrics or {}
+        return {"loss": self._loss_tracker, **compiled, **self._compile_loss.trackers}
 
     @property
     def metrics_names(self) -> list[str]:
@@ -105,14 +142,89 @@ class Trainer:
 
     def reset_metrics(self) -> None:
         """Forget what the metrics counted."""
-        if self.compiled:
-            self.loss_tracker.reset_state()
-            self.compiled_metrics.reset()
+        for metric in self.metrics:
+            metric.reset_state()
 
-    def get_metrics_result(self) -> dict[str, float]:
-        """The metrics so far as Python numbers, the loss first; waits for the device."""
-        values = {"loss": self.loss_tracker.result(), **self.compiled_metrics.results()}
-        return {name: float(value) for name, value in values.items()}
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The metrics so far as tensors of the device, by their label."""
+        labels = {id(metric): label for label, metric in self._compiled_results().items()}
+        found: dict[str, Any] = {}
+        for metric in self.metrics:
+            result = metric.result()
+            label = labels.get(id(metric), metric.name)
+            found.update(result if isinstance(result, Mapping) else {label: result})
+        return found
+
+    def _logs(self, own: Any = None) -> dict[str, Any]:
+        """The metrics so far as Python numbers; waits for the device.
+
+        `own`: what the model's own step returned; it stands where it has other names.
+        """
+        results = self.get_metrics_result()
+        if isinstance(own, Mapping) and set(own) != set(results):
+            results = dict(own)
+        return {name: _plain(value) for name, value in results.items()}
+
+    # --- one step, to override ---
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One update with a batch ``x``, ``(x, y)`` or ``(x, y, sample_weight)``; returns logs.
+
+        Override it for a step of your own: compute with `gpunn.GradientTape`, update by
+        ``self.optimizer.apply_gradients``, return a dict of tensors.
+
+        >>> def train_step(self, data):
+        ...     x, y = data
+        ...     with gpunn.GradientTape() as tape:
+        ...         loss = self.compute_loss(x, y, self(x, training=True))
+        ...     gradients = tape.gradient(loss, self.trainable_variables)
+        ...     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        ...     return {"loss": loss}
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        return self.step_for(x)._train(x, y, sample_weight) or self.get_metrics_result()
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Count a batch in the metrics; returns logs."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        return self.step_for(x)._test(x, y, sample_weight) or self.get_metrics_result()
+
+    def predict_step(self, data: Any) -> Any:
+        """The outputs for a batch."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)  # type: ignore[operator]
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """What training minimizes: the compiled loss, what layers added, the regularization."""
+        parts = list(self.losses)  # type: ignore[attr-defined]
+        if self._compile_loss:
+            parts.insert(0, self._compile_loss(y, y_pred, sample_weight, self.output_names))
+        if not parts:
+            raise ValueError(
+                f"Nothing to minimize: model '{self.name}' was compiled without a loss, and "  # type: ignore[attr-defined]
+                f"no layer adds one. Call compile(loss=...)."
+            )
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Count a batch in the compiled metrics; returns all results."""
+        if y is not None:
+            self._compile_metrics.update(y, y_pred, sample_weight, self.output_names)
+        return self.get_metrics_result()
+
+    # --- steps ---
 
     def _need_compiled(self, method: str) -> None:
         if not self.compiled:
@@ -129,7 +241,8 @@ class Trainer:
 
     def make_step(self, x: Any = None) -> Step:
         """The step for the weights that are trainable now; builds the model on the batch `x`."""
-        if x is not None and not self.built:  # type: ignore[attr-defined]
+        own = any(overrides(self, m) for m in ("train_step", "test_step", "predict_step"))
+        if x is not None and not self.built and not own:  # type: ignore[attr-defined]
             with no_grad():
                 self(to_tensors(x), training=False)  # type: ignore[operator]
         self._step = Step(self, self.records_steps())
@@ -147,6 +260,7 @@ class Trainer:
 
     # --- fit, evaluate, predict ---
 
+    @filter_traceback
     def fit(
         self,
         x: Any = None,
@@ -186,12 +300,13 @@ class Trainer:
         elif validation_split:
             data, validation = split_data(data, validation_split, size)
         if class_weight is not None:
-            data = weighted_data(data, class_weight)
+            data = data.weighted(class_weight)
         loop = Loop(self, verbose, callbacks, epochs=epochs, initial_epoch=initial_epoch)
         return loop.fit(
             data, validation, shuffle, steps_per_epoch, validation_steps, validation_freq
         )
 
+    @filter_traceback
     def evaluate(
         self,
         x: Any = None,
@@ -209,6 +324,7 @@ class Trainer:
         results = Loop(self, verbose, callbacks).evaluate(data, steps)
         return results if return_dict else _unwrapped(results)
 
+    @filter_traceback
     def predict(
         self,
         x: Any,
@@ -222,6 +338,7 @@ class Trainer:
 
     # --- one batch ---
 
+    @filter_traceback
     def train_on_batch(
         self,
         x: Any,
@@ -234,9 +351,10 @@ class Trainer:
         self._need_compiled("train_on_batch")
         data = ArrayData(x, y, sample_weight, batch_size=_ALL)
         if class_weight is not None:
-            data = weighted_data(data, class_weight)
+            data = data.weighted(class_weight)
         return self._on_batch("train", data, return_dict)
 
+    @filter_traceback
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -249,10 +367,10 @@ class Trainer:
         step = self.step_for(batch[0])
         Loop(self, 0, None).check(step, batch)
         self.reset_metrics()
-        getattr(step, kind)(*batch)
-        results = self.get_metrics_result()
+        results = self._logs(getattr(step, kind)(*batch))
         return results if return_dict else _unwrapped(results)
 
+    @filter_traceback
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch as NumPy arrays."""
         (x, _, _) = next(ArrayData(x, batch_size=_ALL).batches())
@@ -260,21 +378,10 @@ class Trainer:
         return map_structure(lambda t: np.array(devices.to_numpy(t.data)), step.predict(x))
 
 
-_OVERRIDES = ("train_step", "test_step", "predict_step", "compute_loss", "make_train_function")
-
-
-def _refuse(model: type, loss_weights: Any, steps_per_execution: Any) -> None:
-    """What Keras has and this version has not is refused, not ignored."""
-    for name in _OVERRIDES:
-        if hasattr(model, name):
-            raise NotImplementedError(
-                f"{model.__name__}.{name}() would never be called: fit() has no such hook in this "
-                f"version. Write the loop yourself with gpunn.GradientTape."
-            )
-    if loss_weights is not None:
-        raise ValueError("loss_weights is for models of several outputs; this one has one loss.")
-    if steps_per_execution != 1:
-        raise ValueError(f"steps_per_execution must be 1, received {steps_per_execution!r}.")
+def _plain(value: Any) -> Any:
+    """A number as Python's, more of them as an array."""
+    array = np.asarray(value)
+    return array.item() if array.size == 1 else array
 
 
 def _unwrapped(results: dict[str, float]) -> Any:

@@ -29,6 +29,7 @@ class Batches:
         shuffle: bool = False,
         seed: int | None = None,
         class_names: list[str] | None = None,
+        file_paths: list[str] | None = None,
     ):
         whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
         if batch_size is not None and (not whole or batch_size < 1):
@@ -36,6 +37,7 @@ class Batches:
         self.size = size
         self.batch_size = batch_size
         self.class_names = class_names
+        self.file_paths = file_paths
         self._make = make
         self._shuffle = shuffle
         self._seed = (next_seed() if seed is None else seed) if shuffle else 0
@@ -61,9 +63,21 @@ class Batches:
 
     def map(self, function: Callable[..., Any]) -> Batches:
         """The same batches after a function of x, or of x and y, that gives x, or (x, y)."""
-        other = Batches(self.size, self._make, self.batch_size, class_names=self.class_names)
-        other._shuffle, other._seed = self._shuffle, self._seed
+        other = self._like(self.batch_size)
         other._functions = (*self._functions, function)
+        return other
+
+    def batch(self, batch_size: int) -> Batches:
+        """The same samples in batches of this size."""
+        if self._functions:
+            raise ValueError("batch() comes before map(): functions take whole batches.")
+        return self._like(batch_size)
+
+    def _like(self, batch_size: int | None) -> Batches:
+        other = Batches(
+            self.size, self._make, batch_size, False, 0, self.class_names, self.file_paths
+        )
+        other._shuffle, other._seed, other._functions = self._shuffle, self._seed, self._functions
         return other
 
 

@@ -24,19 +24,22 @@ MAX_FILE, MAX_FUNCTION, MAX_AUTODIFF, MAX_PROTOCOL = 400, 50, 500, 14
 
 #: From the ground up; a name is a module or a package directly inside gpunn.
 FLOORS = (
-    ("changes", "config", "errors", "naming", "objects", "version"),
+    (
+        "changes", "config", "errors", "naming", "objects", "seeding", "structure", "tracebacks", "tree",
+        "version",
+    ),
     ("backend",),
     ("autodiff",),
     ("ops",),
     (
         "layers", "initializers", "regularizers", "constraints", "activations", "losses", "metrics",
-        "optimizers", "random", "seeding", "utils", "data", "datasets", "tree", "dtype_policies",
+        "optimizers", "random", "utils", "data", "datasets", "dtype_policies",
         "saving", "callbacks", "quantizers", "distribution", "mixed_precision", "preprocessing",
         "export", "backend_info", "visualization",
     ),
     ("training",),
     ("models",),
-    ("__init__", "__main__", "check", "applications"),
+    ("__init__", "__main__", "check", "applications", "wrappers"),
 )  # fmt: skip
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 MODULES = {

@@ -241,3 +241,49 @@ def test_an_own_history_is_used():
     m = model(gpunn)
     assert m.fit(X, Y, verbose=0, callbacks=[history]) is history
     assert m.history is history and len(history.history["loss"]) == 1
+
+
+# --- CallbackList, for loops of one's own ---
+
+
+def test_callback_list_as_keras():
+    found = []
+    for k in (gpunn, keras):
+        record = recorder(k)
+        m = model(k)
+        callbacks = k.callbacks.CallbackList(
+            record, add_history=True, model=m, epochs=2, steps=3, verbose=0
+        )
+        callbacks.on_train_begin()
+        for epoch in range(2):
+            callbacks.on_epoch_begin(epoch)
+            callbacks.on_train_batch_begin(0)
+            callbacks.on_train_batch_end(0, {"loss": 1.0})
+            callbacks.on_epoch_end(epoch, logs={"loss": float(epoch)})
+        callbacks.on_train_end({"loss": 1.0})
+        callbacks.on_test_begin()
+        callbacks.on_test_batch_end(0, {"loss": 2.0})
+        callbacks.on_predict_end()
+        assert m.history.history == {"loss": [0.0, 1.0]}
+        callbacks.on_epoch_end(7)
+        found.append(sorted(c for c in record.calls if c[0] not in ("set_model", "set_params")))
+        found.append(m.history is not None and record.params["steps"])
+    assert found[:2] == found[2:] and found[1] == 3
+
+
+def test_callback_list_knows_who_reads_batches():
+    kinds = gpunn.callbacks
+    assert not kinds.CallbackList([kinds.EarlyStopping()]).reads_batch_logs
+    callbacks = kinds.CallbackList([kinds.ModelCheckpoint("x.keras"), kinds.TensorBoard()])
+    assert not callbacks.reads_batch_logs
+    callbacks.append(kinds.TerminateOnNaN())
+    assert callbacks.reads_batch_logs
+    assert kinds.CallbackList(add_progbar=True).callbacks[0].__class__ is kinds.ProgbarLogger
+
+
+def test_a_progress_logger_of_ones_own_is_the_only_one(capsys):
+    m = model(gpunn)
+    m.fit(X, Y, epochs=2, callbacks=[gpunn.callbacks.ProgbarLogger()])
+    assert capsys.readouterr().out.count("Epoch 1/2") == 1
+    m.fit(X, Y, epochs=1)
+    assert "Epoch" not in capsys.readouterr().out  # one epoch is not counted, as in Keras

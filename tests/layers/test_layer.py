@@ -339,7 +339,7 @@ def test_build_gets_the_shapes_its_parameters_name():
         Wrong()(X, X)
 
 
-@pytest.mark.parametrize("value", [3, 2.5, "text", None, [1.0, 2.0]])
+@pytest.mark.parametrize("value", [3, 2.5, "text", [1.0, 2.0]])
 def test_positional_inputs_are_tensors(value):
     with pytest.raises(ValueError, match="takes tensors or arrays as positional arguments"):
         layers.Dense(2)(value)
@@ -451,7 +451,7 @@ def test_input_spec():
         (lambda: layers.Dense(2, "rleu"), "Did you mean 'relu'"),
         (lambda: layers.Dense(2, kernel_initializer="glorot"), "Unknown initializer"),
         (lambda: layers.Dense(2, kernel_regulariser="l2"), "Did you mean 'kernel_regularizer'"),
-        (lambda: layers.Dense(2, dtype="int32"), "dtype of a layer.*int32"),
+        (lambda: layers.Dense(2, dtype="int32"), "dtype policy.*int32"),
         (lambda: layers.Dense(2, name="a/b"), "name must be a string without '/'"),
         (lambda: layers.Dense(2, name=3), "name must be a string"),
         (lambda: layers.Dropout(1.5), r"rate must lie in \[0, 1\], received 1.5"),

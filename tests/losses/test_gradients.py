@@ -5,29 +5,29 @@ import pytest
 
 import gpunn
 from gpunn import losses, ops
+from tests.losses.catalogue import CASES as ALL
+from tests.losses.catalogue import LABELS, data, function
 
-RNG = np.random.default_rng(7)
-P = RNG.uniform(0.1, 1, (4, 3))
-P /= P.sum(-1, keepdims=True)
-T = RNG.uniform(0.1, 1, (4, 3))
-T /= T.sum(-1, keepdims=True)
-LABELS = np.array([0, 2, 1, 2])
-CASES = [
-    (losses.mean_squared_error, T, P, {}),
-    (losses.mean_absolute_error, T, P, {}),
-    *[
-        (function, T, y, {"from_logits": logits, **options})
-        for function in (losses.binary_crossentropy, losses.categorical_crossentropy)
-        for logits, y in ((False, P), (True, np.log(P) * 2))
-        for options in ({}, {"label_smoothing": 0.2}, {"axis": 0})
-    ],
-    *[
-        (losses.sparse_categorical_crossentropy, LABELS, y, {"from_logits": logits, **options})
-        for logits, y in ((False, P), (True, np.log(P) * 2))
-        for options in ({}, {"ignore_class": 2})
-    ],
+# Axes that the catalogue leaves out, and logits with smoothed targets.
+MORE = [
+    (name, options)
+    for name in ("BinaryCrossentropy", "CategoricalCrossentropy")
+    for options in ({"axis": 0}, {"from_logits": True, "label_smoothing": 0.2})
 ]
+MORE += [(f"{kind}FocalCrossentropy", {"axis": 0}) for kind in ("Binary", "Categorical")]
+MORE += [("CosineSimilarity", {"axis": 0}), ("SparseCategoricalCrossentropy", {"axis": 0})]
+
+
+def _case(name, options):
+    y_true, y_pred = data(name, seed=7, dtype="float64", options=options)
+    if name in LABELS and options.get("axis") == 0:
+        y_pred = y_pred.T
+    return function(name), y_true, y_pred, options
+
+
+CASES = [_case(name, options) for name, options in (*ALL, *MORE)]
 IDS = [f"{f.__name__}-{'-'.join(f'{k}={v}' for k, v in o.items())}" for f, _, _, o in CASES]
+DENSE = [i for i, case in enumerate(CASES) if case[1].dtype.kind == "f"]
 
 
 def differences(function, x, h=1e-6):
@@ -56,12 +56,10 @@ def test_of_the_predictions(function, y_true, y_pred, options):
     np.testing.assert_allclose(tape.gradient(loss, x).numpy(), expected, rtol=1e-5, atol=1e-7)
 
 
-DENSE = [c for c in CASES if c[0] is not losses.sparse_categorical_crossentropy]
-
-
-@pytest.mark.parametrize(("function", "y_true", "y_pred", "options"), DENSE, ids=IDS[: len(DENSE)])
-def test_of_the_targets(function, y_true, y_pred, options):
+@pytest.mark.parametrize("case", DENSE, ids=[IDS[i] for i in DENSE])
+def test_of_the_targets(case):
     """Users exchange the arguments, or learn from a teacher: a missing gradient would go unseen."""
+    function, y_true, y_pred, options = CASES[case]
     t, x = gpunn.Variable(y_true, dtype="float64"), gpunn.Variable(y_pred, dtype="float64")
     with gpunn.GradientTape() as tape:
         loss = weighted(function, t, x, options)
@@ -85,11 +83,42 @@ def test_through_the_class_and_half_precision():
 
 def test_extreme_logits_have_finite_gradients():
     x = gpunn.Variable(np.array([[1e4, -1e4, 0.0]]), dtype="float32")
-    for function, t in (
+    for loss_function, t in (
         (losses.binary_crossentropy, [[0.0, 1.0, 0.0]]),
         (losses.categorical_crossentropy, [[0.0, 1.0, 0.0]]),
         (losses.sparse_categorical_crossentropy, [1]),
     ):
         with gpunn.GradientTape() as tape:
-            loss = function(t, x, from_logits=True)
+            loss = loss_function(t, x, from_logits=True)
         assert np.isfinite(tape.gradient(loss, x).numpy()).all()
+
+
+def test_probabilities_of_zero_have_finite_gradients():
+    """What a softmax gives that is sure: 0 and 1."""
+    sure = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    for name, t in (
+        ("kl_divergence", sure[::-1]), ("poisson", sure), ("dice", 0 * sure), ("tversky", sure),
+        ("binary_focal_crossentropy", sure[::-1]), ("categorical_focal_crossentropy", sure[::-1]),
+        ("cosine_similarity", 0 * sure), ("log_cosh", 1e4 * sure),
+        ("mean_absolute_percentage_error", sure), ("mean_squared_logarithmic_error", -sure),
+    ):  # fmt: skip
+        for y_pred in (sure, 0 * sure) if name == "cosine_similarity" else (sure,):
+            x = gpunn.Variable(y_pred, dtype="float32")
+            with gpunn.GradientTape() as tape:
+                loss = getattr(losses, name)(t, x)
+            assert np.isfinite(loss.numpy()).all()
+            assert np.isfinite(tape.gradient(loss, x).numpy()).all(), name
+    x = gpunn.Variable(sure, dtype="float32")
+    with gpunn.GradientTape() as tape:
+        loss = losses.categorical_generalized_cross_entropy([1, 1], x, q=0.5)
+    np.testing.assert_allclose(loss.numpy(), [2, 0])
+    assert np.isfinite(tape.gradient(loss, x).numpy()).all()
+
+
+def test_rows_of_the_circle_loss_without_a_partner():
+    """No positives or no negatives: no loss, and no NaN."""
+    x = gpunn.Variable(np.eye(3), dtype="float32")
+    for labels in ([0, 1, 2], [0, 0, 0]):
+        with gpunn.GradientTape() as tape:
+            loss = losses.circle(labels, x)
+        assert not loss.numpy().any() and not tape.gradient(loss, x).numpy().any()

@@ -22,6 +22,13 @@ LOSSES = [
 METRICS = [
     (metrics.BinaryAccuracy, ONE_HOT), (metrics.CategoricalAccuracy, ONE_HOT),
     (metrics.SparseCategoricalAccuracy, LABELS), (metrics.RootMeanSquaredError, ONE_HOT),
+    (metrics.TruePositives, ONE_HOT), (lambda: metrics.Recall([0.2, 0.6], top_k=2), ONE_HOT),
+    (lambda: metrics.AUC(5, multi_label=True), ONE_HOT), (metrics.F1Score, ONE_HOT),
+    (lambda: metrics.AUC(5, "PR", label_weights=[1, 2, 0, 3]), ONE_HOT),
+    (lambda: metrics.PrecisionAtRecall(0.5, 5, class_id=1), ONE_HOT), (metrics.R2Score, ONE_HOT),
+    (lambda: metrics.MeanIoU(4, sparse_y_pred=False, dtype="float32"), LABELS),
+    (lambda: metrics.OneHotIoU(4, [1, 2], dtype="float32"), ONE_HOT),
+    (metrics.ConcordanceCorrelation, ONE_HOT),
     (lambda: metrics.SparseTopKCategoricalAccuracy(k=2), LABELS), (metrics.Accuracy, np.round(P)),
 ]  # fmt: skip
 
@@ -58,7 +65,7 @@ def test_metrics(simulated_gpu, cls, y_true, weights):
     before = statistics().device_to_host, statistics().host_to_device
     gpu.update_state(y_true, y, weights)
     assert (statistics().device_to_host, statistics().host_to_device) == before
-    np.testing.assert_allclose(gpu.result().numpy(), cpu.result().numpy(), rtol=1e-6)
+    np.testing.assert_allclose(gpu.result().numpy(), cpu.result().numpy(), rtol=1e-5)
 
 
 def test_host_targets_go_to_the_device_of_the_predictions(simulated_gpu):

@@ -1,7 +1,6 @@
 """Model subclasses: their own `call`, losses, weights; and what is not there yet."""
 
 import numpy as np
-import pytest
 
 import gpunn
 from gpunn import layers, ops
@@ -129,10 +128,3 @@ def test_metrics_names_and_metrics():
     assert model.metrics_names == ["loss", "mae"] and len(model.metrics) == 2
     model.reset_metrics()
     assert float(model.metrics[1].result()) == 0
-
-
-def test_the_functional_api_is_announced_as_missing():
-    x = layers.Input((4,))
-    for call in (lambda: gpunn.Model(x, x), lambda: gpunn.Model(inputs=x, outputs=x)):
-        with pytest.raises(TypeError, match=r"functional API, does not exist in this version"):
-            call()

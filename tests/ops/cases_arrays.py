@@ -256,21 +256,6 @@ for label, key in INDICES.items():
         call=lambda x, k=key: x[k] if hasattr(x, "dtype") else ops.getitem(x, k),
         batch=(0,) if label in KEEP_THE_BATCH else (),
     )
-for axis in (None, 0, 1, -1):
-    add(
-        "getitem",
-        f"take axis={axis}",
-        uniform((3, 4)),
-        lambda x, a=axis: (
-            np.array([[x.ravel()[1], x.ravel()[2]]])
-            if a is None
-            else elements((1, 2, 4), lambda i: x[i[1] + 1, i[2]])
-            if a == 0
-            else elements((3, 1, 2), lambda i: x[i[0], i[2] + 1])
-        ),
-        call=lambda x, a=axis: ops.take(x, [[1, 2]], a),
-        batch=(),
-    )
 for axis in (None, 0, 1, (0, -1)):
     ends = {None: (-1, -1), 0: (-1, 1), 1: (1, -1), (0, -1): (-1, -1)}[axis]
     add(

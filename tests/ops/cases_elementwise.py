@@ -90,7 +90,11 @@ WITH_OPTIONS = {
         [1.1],
     ),
     "squareplus": (lambda x, b: (x + math.sqrt(x * x + b)) / 2, {"b": 4.0}, [1.0]),
-    "threshold": (lambda x, t, v: x if x > t else v, {"limit": 0.0, "value": 0.0}, [0.3, -7.0]),
+    "threshold": (
+        lambda x, t, v: x if x > t else v,
+        {"threshold": 0.0, "default_value": 0.0},
+        [0.3, -7.0],
+    ),
     "clip": (lambda x, a, b: min(max(x, a), b), {"x_min": -1.0, "x_max": 1.0}, [-0.2, 1.5]),
 }
 

@@ -93,9 +93,8 @@ def test_integers_where_floats_are_needed():
 )
 def test_sums_of_small_integers_are_wider(dtype, expected):
     x = np.ones((300, 2), dtype)
-    for function in (ops.sum, lambda x, axis: ops.cumsum(x, axis=axis)[-1]):
-        total = function(tensor(x, dtype), axis=0)
-        assert total.dtype == expected and total.tolist() == [300, 300]
+    total = ops.sum(tensor(x, dtype), axis=0)
+    assert total.dtype == expected and total.tolist() == [300, 300]
     assert ops.prod(tensor([1, 1], dtype)).dtype == expected
 
 

@@ -61,10 +61,10 @@ def test_a_case_that_is_named_for_an_op_uses_it():
 def functions_of(symbol):
     found, stack = set(), [symbol]
     while stack:
-        history = stack.pop().history
-        if history is not None:
-            found.add(history[0])
-            stack += [x for x in history[1] if isinstance(x, SymbolicTensor)]
+        node = stack.pop().node
+        if node is not None:
+            found.add(node.call)
+            stack += [x for x in node.args if isinstance(x, SymbolicTensor)]
     return found
 
 
@@ -214,14 +214,15 @@ def test_a_strided_output_gradient(case):
 
 
 def evaluate(symbol, values):
-    """Run the history of a symbolic tensor on the tensors given for its inputs."""
+    """Run the calls that lead to a symbolic tensor on the tensors given for its inputs."""
     if not isinstance(symbol, SymbolicTensor):
         return symbol
-    if symbol.history is None:
+    node = symbol.node
+    if node is None:
         return values[id(symbol)]
-    function, inputs, options, index = symbol.history
-    out = function(*[evaluate(x, values) for x in inputs], **options)
-    return out[index] if isinstance(out, tuple) else out
+    out = node.call(*[evaluate(x, values) for x in node.args], **node.kwargs)
+    parts = out if isinstance(out, tuple) else [out]
+    return next(part for part, y in zip(parts, node.outputs, strict=True) if y is symbol)
 
 
 @pytest.mark.parametrize("case", [c for c in ALL if c.batch], ids=repr)

@@ -52,6 +52,8 @@ class ndarray:  # noqa: N801 - CuPy's name
     strides = property(lambda self: self._array.strides)
     flags = property(lambda self: self._array.flags)
     T = property(lambda self: self._view(self._array.T))
+    real = property(lambda self: self._view(self._array.real))
+    imag = property(lambda self: self._view(self._array.imag))
 
     @property
     def data(self):

@@ -8,9 +8,9 @@ run by the emulator, and streams can be captured and replayed. Where real CuPy r
 in NumPy arrays, its own cuBLAS while capturing, host reads while capturing), so does this.
 
 Any other name that real CuPy has (`cupy_names.txt`) is NumPy's function of that name. Known gaps:
-`random`, `linalg`, `fft` and complex kernels are missing; functions take NumPy's arguments even
-where CuPy lacks one; the order of float sums is NumPy's; a list passed to a function is not
-refused; work on two streams never overlaps; `ReductionKernel` is missing.
+`random` and complex kernels are missing, and some of `linalg` and `fft`; functions take NumPy's
+arguments even where CuPy lacks one; the order of float sums is NumPy's; a list passed to a
+function is not refused; work on two streams never overlaps; `ReductionKernel` is missing.
 """
 
 import sys
@@ -23,6 +23,7 @@ from . import cuda, device, functions
 from .array import ndarray, wrap
 from .device import get_default_memory_pool, reset_statistics, statistics
 from .elementwise import ElementwiseKernel
+from .libraries import fft, linalg
 from .raw import RawKernel, RawModule
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "RawKernel",
     "RawModule",
     "cuda",
+    "fft",
     "get_default_memory_pool",
+    "linalg",
     "ndarray",
     "reset_statistics",
     "statistics",

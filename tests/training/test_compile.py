@@ -22,8 +22,7 @@ def test_the_order_of_arguments_is_that_of_keras():
 
     theirs = list(inspect.signature(keras.Model.compile).parameters)
     ours = list(inspect.signature(gpunn.Model.compile).parameters)
-    assert [name for name in theirs if name in ours] == ours
-    assert set(theirs) - set(ours) <= {"auto_scale_loss"}
+    assert ours == theirs
 
 
 def test_run_eagerly_means_no_recording():
@@ -35,17 +34,10 @@ def test_run_eagerly_means_no_recording():
 
 
 def test_what_has_no_meaning_is_refused():
-    with pytest.raises(ValueError, match="loss_weights is for models of several outputs"):
-        model().compile("sgd", "mse", loss_weights=[0.5])
-    with pytest.raises(ValueError, match="steps_per_execution must be 1, received 4"):
-        model().compile("sgd", "mse", steps_per_execution=4)
-
-
-@pytest.mark.parametrize("hook", ["train_step", "test_step", "predict_step", "compute_loss"])
-def test_hooks_that_would_never_be_called_are_refused(hook):
-    own = type("Own", (gpunn.Model,), {hook: lambda self, data: None})
-    with pytest.raises(NotImplementedError, match=rf"Own.{hook}\(\) would never be called"):
-        own().compile("sgd", "mse")
+    with pytest.raises(ValueError, match="loss_weights must be numbers, received 'a'"):
+        model().compile("sgd", "mse", loss_weights=["a"])
+    with pytest.raises(ValueError, match="steps_per_execution must be a positive integer"):
+        model().compile("sgd", "mse", steps_per_execution=0)
 
 
 def test_evaluating_nothing():

@@ -274,7 +274,9 @@ def test_evaluations_are_replayed():
 
 CHANGES = {
     "learning rate": (lambda m: setattr(m.optimizer, "learning_rate", 0.1), True),
-    "a number for a schedule": (lambda m: setattr(m.optimizer, "learning_rate", 0.003), False),
+    "a function for a schedule": (
+        lambda m: setattr(m.optimizer, "learning_rate", lambda: 0.003), False
+    ),
     "a schedule for another": (
         lambda m: setattr(m.optimizer, "learning_rate", schedules.CosineDecay(0.1, 30)), False
     ),

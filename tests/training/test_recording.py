@@ -186,13 +186,17 @@ def same_as_eager(change, steps=5):
         np.testing.assert_array_equal(eager, replayed)
 
 
+def change_loss(loss):
+    loss.options = {**loss.options, "from_logits": True}
+
+
 CHANGES = {
     "rate": lambda m: setattr(m.layers[1], "rate", 0.6),
     "activation": lambda m: setattr(m.layers[0], "activation", gpunn.activations.tanh),
     "learning_rate": lambda m: setattr(m.optimizer, "learning_rate", 0.1),
     "clipnorm": lambda m: setattr(m.optimizer, "clipnorm", 0.01),
     "beta_1": lambda m: setattr(m.optimizer, "beta_1", 0.5),
-    "loss": lambda m: setattr(m.loss, "options", {**m.loss.options, "from_logits": True}),
+    "loss": lambda m: change_loss(m._compile_loss.losses[0]),
     "epsilon": lambda m: gpunn.config.set_epsilon(1e-2),
     "weights": lambda m: m.set_weights([w * 0.5 for w in m.get_weights()]),
     "constraint": lambda m: setattr(m.layers[0].kernel, "constraint", gpunn.constraints.NonNeg()),
@@ -283,8 +287,8 @@ class OwnUpdate(optimizers.Optimizer):
     def __init__(self):
         super().__init__(0.1)
 
-    def update(self, w, g, slots, rate):
-        w -= np.float32(0.1) * g  # no kernel
+    def update_step(self, gradient, variable, learning_rate):
+        variable.data[...] -= np.float32(0.1) * gradient.data  # no kernel
 
 
 def test_optimizers_of_users_are_not_recorded():
