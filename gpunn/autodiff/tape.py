@@ -27,6 +27,7 @@ class _State(threading.local):
     tapes: tuple[Tape, ...] = ()  # those that record now
     read: Callable[[Any], Any] | None = None  # what an op takes in place of an input
     substitute: Callable[[Any], Any] | None = None  # the same, whatever layers do about dtypes
+    autocast: np.dtype | None = None  # in which `read` gives float variables, None: their own
 
     def __init__(self) -> None:
         self.destinations: dict[int, Array] = {}  # where the gradient of an array (by id) shall go
@@ -34,6 +35,19 @@ class _State(threading.local):
 
 
 state = _State()
+
+
+class uncast:  # noqa: N801
+    """Inside, ops take variables in their own dtypes, whatever the layer around computes in."""
+
+    __slots__ = ("outer",)
+
+    def __enter__(self) -> None:
+        self.outer = state.read, state.autocast
+        state.read, state.autocast = state.substitute, None
+
+    def __exit__(self, *_: object) -> None:
+        state.read, state.autocast = self.outer
 
 
 def _pairs(rng: np.random.Generator, dtype: str) -> Iterable[tuple[tuple, dict]]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.autodiff.dtypes import as_dtype, is_float
+from gpunn.autodiff.dtypes import as_dtype, dtype_name, is_float
 from gpunn.autodiff.symbolic import tracing
+from gpunn.autodiff.tape import state, uncast
 from gpunn.autodiff.tensor import Tensor, asarray, note_host_read
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array, Shape
@@ -128,9 +129,16 @@ class Variable(Tensor):
         return np.array(devices.to_numpy(self.data))
 
     @property
+    def dtype(self) -> str:
+        """The name of the element type: within a layer that casts its variables, of what it sees."""
+        own = self.data.dtype
+        seen = own if state.autocast is None or not self.autocast else state.autocast
+        return dtype_name(seen if is_float(own) else own)
+
+    @property
     def value(self) -> Tensor:
-        """The variable as a tensor of its values now."""
-        return self
+        """The variable as a tensor of its values now, within a layer in the dtype it sees."""
+        return self if state.read is None else state.read(self)
 
     def assign(self, value: Any) -> Variable:
         """Replace the values, in place. The shape must agree."""
@@ -152,11 +160,13 @@ class Variable(Tensor):
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the values, in place."""
-        return self.assign(self + self._operand(value))
+        with uncast():  # a sum in 16 bits would not grow
+            return self.assign(self + self._operand(value))
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the values, in place."""
-        return self.assign(self - self._operand(value))
+        with uncast():
+            return self.assign(self - self._operand(value))
 
     def _operand(self, value: Any) -> Any:
         """A number of its kind stays one; all else becomes an array of its dtype."""

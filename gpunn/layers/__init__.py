@@ -123,7 +123,6 @@ from gpunn.layers.text_vectorization import TextVectorization
 from gpunn.layers.time_distributed import TimeDistributed
 from gpunn.layers.wrapper import Wrapper
 from gpunn.objects import by_names, lookup
-from gpunn.objects import serialize as serialize
 
 Convolution1D = Conv1D
 Convolution2D = Conv2D
@@ -193,9 +192,15 @@ def make_known(*classes: type, **aliases: type) -> None:
     _TABLE.update(by_names(*classes, **aliases))
 
 
-def deserialize(config: dict[str, Any]) -> Layer:
-    """A layer from ``{"class_name": ..., "config": ...}``."""
-    return lookup("layer", config, _TABLE)
+def serialize(layer: Layer) -> Any:
+    """``{"class_name": ..., "config": ...}`` of a layer."""
+    return objects.serialize(layer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The layer of a `serialize`; `custom_objects` adds classes by name."""
+    with CustomObjectScope(custom_objects) if custom_objects else nullcontext():
+        return lookup("layer", config, _TABLE)
 
 
 __all__ = [

@@ -35,8 +35,8 @@ class ReLU(Layer):
             if value is not None and value < 0:
                 raise ValueError(f"ReLU: {name} must not be negative, received {value}.")
 
-    def call(self, x: Any) -> Any:
-        return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
+    def call(self, inputs: Any) -> Any:
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -64,8 +64,8 @@ class LeakyReLU(Layer):
             )
         self.negative_slope = negative_slope
 
-    def call(self, x: Any) -> Any:
-        return activations.leaky_relu(x, self.negative_slope)
+    def call(self, inputs: Any) -> Any:
+        return activations.leaky_relu(inputs, self.negative_slope)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "negative_slope": self.negative_slope}
@@ -83,8 +83,8 @@ class ELU(Layer):
         super().__init__(**kwargs)
         self.alpha = alpha
 
-    def call(self, x: Any) -> Any:
-        return activations.elu(x, self.alpha)
+    def call(self, inputs: Any) -> Any:
+        return activations.elu(inputs, self.alpha)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "alpha": self.alpha}
@@ -133,8 +133,8 @@ class PReLU(Layer):
         axes = {i: n for i, n in enumerate(input_shape) if i and i not in self.shared_axes}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
 
-    def call(self, x: Any) -> Any:
-        return ops.prelu(x, self.alpha)
+    def call(self, inputs: Any) -> Any:
+        return ops.prelu(inputs, self.alpha)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -158,10 +158,10 @@ class Softmax(Layer):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def call(self, x: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is not None:
-            x = ops.where(mask, x, -3e4 if self.compute_dtype == "float16" else -3e38)
-        y = self._softmax(x)
+            inputs = ops.where(mask, inputs, -3e4 if self.compute_dtype == "float16" else -3e38)
+        y = self._softmax(inputs)
         return y if mask is None else ops.where(mask, y, 0.0)  # also where all is masked
 
     def _softmax(self, x: Any) -> Any:

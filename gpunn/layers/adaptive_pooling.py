@@ -28,8 +28,8 @@ class AdaptivePooling(Layer):
         self.data_format = windows.data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
-    def call(self, x: Any) -> Any:
-        return type(self).pool(x, self.output_size, self.data_format)
+    def call(self, inputs: Any) -> Any:
+        return type(self).pool(inputs, self.output_size, self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         config = {"output_size": self.output_size, "data_format": self.data_format}

@@ -83,9 +83,9 @@ class Attention(Layer):
             outputs._keras_mask = query_mask
         return (outputs, weights) if return_attention_scores else outputs
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        self._check(inputs, previous_mask)
-        return previous_mask[0] if previous_mask else None
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        self._check(inputs, mask)
+        return mask[0] if mask else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[0][:-1], input_shape[1][-1])

@@ -44,7 +44,7 @@ class HeadProjection(Layer):
 
     def __init__(
         self, units: tuple[int, ...], bound: int, use_bias: bool, activation: Any,
-        initial: dict[str, Any], name: str, dtype: str, activity_regularizer: Any,
+        initial: dict[str, Any], name: str, dtype: Any, activity_regularizer: Any,
     ):  # fmt: skip
         super().__init__(name=name, dtype=dtype, activity_regularizer=activity_regularizer)
         self.units, self.bound, self.use_bias = units, bound, use_bias
@@ -122,15 +122,15 @@ class HeadedAttention(Layer):
             others = getattr(self, f"_{kind}_regularizer"), getattr(self, f"_{kind}_constraint")
             initial[kind] = (given, *others)
         layer = HeadProjection(
-            units, bound, self._use_bias, activation, initial, name, self.dtype,
+            units, bound, self._use_bias, activation, initial, name, self.dtype_policy,
             self.activity_regularizer,
         )  # fmt: skip
         layer.build(shape)
         return layer
 
     def _finish_build(self) -> None:
-        self._softmax = Softmax(dtype=self.dtype)
-        self._dropout_layer = Dropout(self._dropout, seed=self.seed, dtype=self.dtype)
+        self._softmax = Softmax(dtype=self.dtype_policy)
+        self._dropout_layer = Dropout(self._dropout, seed=self.seed, dtype=self.dtype_policy)
 
     def _seen(
         self, scores: Any, query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gpunn import ops
 from gpunn.layers.augmentation_color import Recolored, checked_range
 from gpunn.layers.augmentation_factor import overlapping
@@ -59,13 +57,11 @@ class RandomGaussianBlur(Recolored):
         return self._clipped(ops.where(chosen, blurred, x))
 
 
-_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
-
-
 class RandomSharpness(Recolored):
     """In training y = x + (1 - 2 f)(smooth x - x), f from U(factor) for each image; else y = x.
 
-    f = 0 smooths, 0.5 leaves the image, 1 sharpens it. `factor`: a number f for (0, f), or a pair.
+    smooth x: of 3 x 3 pixels, the one in the middle 5/13, the others 1/13 each. f = 0 smooths, 0.5
+    leaves the image, 1 sharpens it. `factor`: a number f for (0, f), or a pair.
 
     >>> gpunn.layers.RandomSharpness((0.3, 0.9))
     """
@@ -90,8 +86,9 @@ class RandomSharpness(Recolored):
         if not training:
             return x
         channels = x.shape[-1 if self.data_format == "channels_last" else 1]
-        filters = np.broadcast_to(_SMOOTH[..., None, None], (3, 3, channels, 1))
-        filters = ops.cast(np.ascontiguousarray(filters), x.dtype)
-        smooth = ops.depthwise_conv(x, filters, padding="same", data_format=self.data_format)
+        around = ops.depthwise_conv(
+            x, ops.ones((3, 3, channels, 1), x.dtype), padding="same", data_format=self.data_format
+        )
+        smooth = (around + 4 * x) / 13
         factor = ops.cast(ops.reshape(transformation["factor"], (-1, 1, 1, 1)), x.dtype)
         return self._clipped(x + (1 - factor * 2) * (smooth - x))

@@ -44,7 +44,8 @@ class RandomHue(Recolored):
     ) -> Any:
         """By how much of the circle each hue is turned: {"factor": (N,)}."""
         stream, shape = self._stream(seed), (images.shape[0],)
-        sign = ops.where(uniform(shape, dtype="float32", seed=stream) > 0.5, -0.5, 0.5)
+        back = ops.greater(uniform(shape, dtype="float32", seed=stream), 0.5)
+        sign = 0.5 - ops.cast(back, "float32")
         return {"factor": uniform(shape, *self.factor, dtype="float32", seed=stream) * sign}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:

@@ -62,6 +62,7 @@ class RandomErasing(Recolored):
                 f"{fill_value!r}."
             )
         self.fill_value = fill_value
+        self._colour: Any = None
 
     def get_random_transformation(
         self, images: Any, training: bool = True, seed: Any = None
@@ -79,10 +80,12 @@ class RandomErasing(Recolored):
         if self.fill_value is None:
             noise = normal(images.shape, dtype=self.compute_dtype, seed=seed)
             return self._clipped(noise * float(self.value_range[1]))
-        values = np.asarray(self.fill_value, np.float32)
-        if values.ndim and self.data_format == "channels_first":
-            values = values.reshape(-1, 1, 1)
-        return self._clipped(ops.cast(values, self.compute_dtype))
+        if self._colour is None:  # made once, or a step could not be recorded
+            values = np.clip(np.asarray(self.fill_value, np.float32), *self.value_range)
+            if values.ndim and self.data_format == "channels_first":
+                values = values.reshape(-1, 1, 1)
+            self._colour = ops.convert_to_tensor(values, self.compute_dtype)
+        return self._colour
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         x = self._compute(images)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gpunn import ops
 from gpunn.errors import unknown_name
 from gpunn.layers.augmentation import ImageAugmentation
@@ -41,7 +39,7 @@ class RandomShear(_Moved):
         self, images: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Maps (N, 8)."""
-        sign = ops.where(self._uniform(images, (0, 1), seed) > 0.5, -1.0, 1.0)
+        sign = 1 - 2 * ops.cast(ops.greater(self._uniform(images, (0, 1), seed), 0.5), "float32")
         down = self._uniform(images, self.y_factor, seed) * sign
         right = self._uniform(images, self.x_factor, seed) * sign
         one, zero = ops.ones_like(sign), ops.zeros_like(sign)
@@ -85,9 +83,9 @@ class RandomPerspective(ImageAugmentation):
         """{"apply_perspective": (N,), "start_points": (1, 4, 2), "end_points": (N, 4, 2)}"""
         chosen = self._chosen(images, self.factor, seed)
         height, width = (images.shape[axis] for axis in self.spatial_axes)
-        right, bottom = width - 1, height - 1
-        corners = np.array([[[0, 0], [right, 0], [0, bottom], [right, bottom]]], np.float32)
-        start = ops.convert_to_tensor(corners)
+        corner = ops.cast(ops.arange(4), "float32")
+        x, y = ops.mod(corner, 2.0) * (width - 1), ops.floor(corner / 2) * (height - 1)
+        start = ops.expand_dims(ops.stack([x, y], axis=-1), 0)
         reach, shape = 0.5 * self.scale, (images.shape[0], 4, 2)
         moves = uniform(shape, -reach, reach, dtype="float32", seed=self._stream(seed))
         end = start + start * moves

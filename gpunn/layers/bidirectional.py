@@ -136,8 +136,8 @@ class Bidirectional(Layer):
         outputs = (shape, shape) if self.merge_mode is None else (shape,)
         return (*outputs, *states) if len(outputs) + len(states) > 1 else shape
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        mask = previous_mask[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         mask = mask if self.return_sequences else None
         count = len(getattr(self.forward_layer, "state_size", ())) if self.return_state else 0
         masks = [mask] * (2 if self.merge_mode is None else 1) + [None] * (2 * count)
@@ -152,11 +152,15 @@ class Bidirectional(Layer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
         from gpunn.layers import deserialize
 
-        parts = {name: config.get(name) for name in ("layer", "backward_layer")}
-        found = {k: deserialize(dict(v)) if isinstance(v, Mapping) else v for k, v in parts.items()}
+        found = {name: config.get(name) for name in ("layer", "backward_layer")}
+        for name, part in found.items():
+            if isinstance(part, Mapping):
+                found[name] = deserialize(part, custom_objects)
         return cls(**{**config, **found})
 
 

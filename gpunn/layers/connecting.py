@@ -101,6 +101,17 @@ class Connected:
         outputs = self._first_node("output").outputs
         return outputs[0] if len(outputs) == 1 else list(outputs)
 
+    def _declared(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Symbolic outputs as the user's compute_output_spec or compute_output_shape says."""
+        if _is_users(type(self).compute_output_spec):
+            return self.compute_output_spec(*args, **kwargs)
+        shapes = map_structure(lambda x: x.shape, [*args])
+        return _symbols(self.compute_output_shape(*shapes), self.compute_dtype)  # type: ignore[attr-defined]
+
+    def _declares_outputs(self) -> bool:
+        cls = type(self)
+        return _is_users(cls.compute_output_spec) or _is_users(cls.compute_output_shape)
+
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer gives for symbolic tensors: shapes and dtypes, no node of a graph."""
         with layer_call(kwargs.pop("training", False)):
@@ -123,6 +134,10 @@ class Connected:
         """
         outputs = self.symbolic_call(_symbols(input_shape, self.dtype))
         return map_structure(lambda y: tuple(y.shape), outputs)
+
+
+def _is_users(method: Any) -> bool:
+    return not method.__module__.startswith("gpunn.")
 
 
 def _symbols(shape: Any, dtype: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpunn.autodiff.dtypes import is_float
-from gpunn.autodiff.tape import state
+from gpunn.autodiff.tape import state, uncast
 from gpunn.autodiff.variable import Variable
 from gpunn.ops.creation import cast
 
@@ -31,14 +31,15 @@ class layer_call:  # noqa: N801
     The outermost call begins a new list of losses. The state before is restored in any case.
     """
 
-    __slots__ = ("autocast", "outer", "read", "training")
+    __slots__ = ("autocast", "outer", "training")
 
     def __init__(self, training: bool | None, autocast: np.dtype | None = None):
         self.training, self.autocast = training, autocast
 
     def __enter__(self) -> None:
-        self.outer, self.read = calls.training, state.read
+        self.outer = calls.training, state.read, state.autocast
         state.read = state.substitute if self.autocast is None else self._cast
+        state.autocast = self.autocast
         if calls.depth == 0:
             calls.losses = []
         calls.depth += 1
@@ -47,7 +48,7 @@ class layer_call:  # noqa: N801
 
     def __exit__(self, *_: object) -> None:
         calls.depth -= 1
-        calls.training, state.read = self.outer, self.read
+        calls.training, state.read, state.autocast = self.outer
 
     def _cast(self, x: Any) -> Any:
         cast_it = isinstance(x, Variable) and x.autocast and is_float(x.data.dtype)
@@ -55,21 +56,20 @@ class layer_call:  # noqa: N801
             x = state.substitute(x)
         if not cast_it:
             return x
-        state.read = None  # `cast` reads x, too
-        try:
+        with uncast():  # `cast` reads x, too
             return cast(x, self.autocast)
-        finally:
-            state.read = self._cast
 
 
 class outside_calls:  # noqa: N801
     """Inside, no layer is being called: what `build` does is not part of a call's computation."""
 
-    __slots__ = ("before",)
+    __slots__ = ("before", "uncast")
 
     def __enter__(self) -> None:
-        self.before = calls.training, calls.depth, calls.losses
+        self.before, self.uncast = (calls.training, calls.depth, calls.losses), uncast()
         calls.training, calls.depth = None, 0
+        self.uncast.__enter__()
 
     def __exit__(self, *_: object) -> None:
+        self.uncast.__exit__()
         calls.training, calls.depth, calls.losses = self.before

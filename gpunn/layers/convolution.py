@@ -198,14 +198,14 @@ class Conv(Convolution):
             and mask_of(x) is None
         )  # fmt: skip
 
-    def call(self, x: Any, pooling: MaxPooling | None = None) -> Any:
+    def call(self, inputs: Any, pooling: MaxPooling | None = None) -> Any:
         if pooling is not None:  # which may come first: see gpunn.ops.conv_pool
             sliding = Sliding("max_pool", pooling.pool_size, pooling.strides, pooling.padding)
-            y = convolution_max_pool(x, self.kernel, pool=sliding, **self.windows())
+            y = convolution_max_pool(inputs, self.kernel, pool=sliding, **self.windows())
             return self.activation(y if self.bias is None else y + self.bias)
         relu = self.activation is activations.relu
         y = convolution(
-            channels_last(x, self.data_format), self.kernel, self.bias,
+            channels_last(inputs, self.data_format), self.kernel, self.bias,
             activation="relu" if relu else None, **self.windows(),
         )  # fmt: skip
         return in_order(y if relu else self.activation(y), self.data_format)

@@ -49,9 +49,9 @@ class _DepthwiseConv(Convolution):
         )
         self.add_bias(channels * self.depth_multiplier)
 
-    def call(self, x: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         y = ops.depthwise_conv(
-            channels_last(x, self.data_format), self.kernel, self.strides, self.padding,
+            channels_last(inputs, self.data_format), self.kernel, self.strides, self.padding,
             "channels_last", self.dilation_rate,
         )  # fmt: skip
         return self.finished(y)
@@ -129,9 +129,9 @@ class _SeparableConv(Convolution):
         self.pointwise_kernel = self.add_filters("pointwise", shape, "pointwise_kernel")
         self.add_bias(self.filters)
 
-    def call(self, x: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         y = ops.depthwise_conv(
-            channels_last(x, self.data_format), self.depthwise_kernel, self.strides, self.padding,
+            channels_last(inputs, self.data_format), self.depthwise_kernel, self.strides, self.padding,
             "channels_last", self.dilation_rate,
         )  # fmt: skip
         one = (1,) * self.rank

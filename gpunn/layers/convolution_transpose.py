@@ -47,9 +47,9 @@ class _ConvTranspose(Convolution):
         self.kernel = self.add_filters("kernel", (*self.kernel_size, self.filters, channels))
         self.add_bias(self.filters)
 
-    def call(self, x: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         y = ops.conv_transpose(
-            channels_last(x, self.data_format), self.kernel, self.strides, self.padding,
+            channels_last(inputs, self.data_format), self.kernel, self.strides, self.padding,
             self.output_padding, "channels_last", self.dilation_rate,
         )  # fmt: skip
         return self.finished(y)

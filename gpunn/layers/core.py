@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -79,9 +80,9 @@ class Dense(Layer):
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
-    def call(self, x: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         fused = _FUSED.get(self.activation)
-        y = ops.dense(x, self.kernel, self.bias, activation=fused)
+        y = ops.dense(inputs, self.kernel, self.bias, activation=fused)
         return y if fused or self.activation is activations.linear else self.activation(y)
 
     def get_config(self) -> dict[str, Any]:
@@ -111,8 +112,8 @@ class Activation(Layer):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
-    def call(self, x: Any) -> Any:
-        return self.activation(x)
+    def call(self, inputs: Any) -> Any:
+        return self.activation(inputs)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "activation": activations.serialize(self.activation)}
@@ -123,12 +124,14 @@ class Identity(Layer):
 
     supports_masking = True
 
-    def call(self, x: Any) -> Any:
-        return x
+    def call(self, inputs: Any) -> Any:
+        return inputs
 
 
 class Lambda(Layer):
     """y = function(x, **arguments), a function written with `gpunn.ops`.
+
+    A function with a parameter `mask` or `training` is given those, too.
 
     >>> gpunn.layers.Lambda(lambda x: x**2)
     """
@@ -148,20 +151,31 @@ class Lambda(Layer):
         self.output_shape = output_shape
         self.mask = mask
         self.arguments = dict(arguments or {})
+        self._asks_for = _parameters(function).intersection(("mask", "training"))
         self.supports_masking = mask is not None
         self._is_users = True
 
-    def call(self, x: Any) -> Any:
-        if self.output_shape is not None and isinstance(x, SymbolicTensor):
-            shape = self.output_shape(x.shape) if callable(self.output_shape) else self.output_shape
-            return SymbolicTensor((x.shape[0], *shape) if None not in shape else shape, self.dtype)
-        return self.function(x, **self.arguments)
+    def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
+        if self.output_shape is not None and isinstance(inputs, SymbolicTensor):
+            shape = self.output_shape
+            shape = shape(inputs.shape) if callable(shape) else shape
+            return SymbolicTensor((inputs.shape[0], *shape) if None not in shape else shape, self.dtype)
+        context = {"mask": mask, "training": training}
+        wanted = {name: context[name] for name in self._asks_for}
+        return self.function(inputs, **{**self.arguments, **wanted})
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self) -> dict[str, Any]:
         raise NotImplementedError(
             f"Lambda '{self.name}' holds Python code, which gpunn neither saves nor loads. "
             f"Write a Layer subclass instead."
         )
+
+
+def _parameters(function: Callable[..., Any]) -> set[str]:
+    try:
+        return set(signature(function).parameters)
+    except (TypeError, ValueError):  # some built-in functions have none to read
+        return set()

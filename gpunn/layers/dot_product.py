@@ -75,7 +75,7 @@ class Dot(Merge):
             return z
         return ops.reshape(z, (z.shape[0], *rows, *columns))
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
     def get_config(self) -> dict[str, Any]:

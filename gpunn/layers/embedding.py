@@ -74,6 +74,7 @@ class Embedding(Layer):
             self.embeddings_initializer,
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
+            autocast=False,  # a few rows are cast, not the whole table
             name="embeddings",
         )
         self._alarm = alarm_for(self.embeddings, f"Embedding '{self.name}'")
@@ -87,11 +88,12 @@ class Embedding(Layer):
     def call(self, inputs: Any) -> Any:
         indices = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
         owner = f"Embedding '{self.name}'"
-        outputs = take_rows(self.embeddings, indices, owner=owner, alarm=self._alarm)
+        rows = take_rows(self.embeddings, indices, owner=owner, alarm=self._alarm)
+        outputs = ops.cast(rows, self.compute_dtype)
         outputs._keras_mask = self.compute_mask(inputs)
         return outputs
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def get_config(self) -> dict[str, Any]:
@@ -123,7 +125,7 @@ class Masking(Layer):
         super().__init__(**kwargs)
         self.mask_value = mask_value
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
     def call(self, inputs: Any) -> Any:

@@ -29,8 +29,8 @@ class GlobalPooling(Layer):
         first = 1 if self.data_format == "channels_last" else 2
         return tuple(range(first, first + self.rank))
 
-    def call(self, x: Any) -> Any:
-        return type(self).reduce(x, axis=self.spatial_axes, keepdims=self.keepdims)
+    def call(self, inputs: Any) -> Any:
+        return type(self).reduce(inputs, axis=self.spatial_axes, keepdims=self.keepdims)
 
     def get_config(self) -> dict[str, Any]:
         config = {"data_format": self.data_format, "keepdims": self.keepdims}
@@ -78,15 +78,15 @@ class GlobalAveragePooling1D(GlobalPooling):
     supports_masking = True
     rank, reduce = 1, staticmethod(ops.mean)
 
-    def call(self, x: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
-            return super().call(x)
+            return super().call(inputs)
         valid = ops.cast(ops.expand_dims(mask, 2 if self.spatial_axes == (1,) else 1), "bool")
         options = {"axis": self.spatial_axes, "keepdims": self.keepdims}
-        total = ops.sum(ops.where(valid, x, 0.0), **options)
-        return total / ops.sum(ops.cast(valid, x.dtype), **options)
+        total = ops.sum(ops.where(valid, inputs, 0.0), **options)
+        return total / ops.sum(ops.cast(valid, inputs.dtype), **options)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
 

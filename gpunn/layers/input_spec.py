@@ -5,38 +5,60 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.errors import ShapeError
+from gpunn.tree import flatten
 
 
 class InputSpec:
-    """Rank and lengths that an input must have.
+    """Rank, lengths and dtype that an input must have.
 
-    `ndim`: the exact rank; `min_ndim`, `max_ndim`: its bounds; `axes`: length by axis.
+    `shape`: all lengths, None for any; `ndim`: the exact rank; `min_ndim`, `max_ndim`: its bounds;
+    `axes`: length by axis. `optional`: None may be given. `allow_last_axis_squeeze`: a last axis
+    of length 1 may be missing or too much.
 
     >>> InputSpec(min_ndim=2, axes={-1: 64})
     """
 
     def __init__(
         self,
+        dtype: Any = None,
+        shape: SymbolicShape | None = None,
         ndim: int | None = None,
-        min_ndim: int | None = None,
         max_ndim: int | None = None,
+        min_ndim: int | None = None,
         axes: Mapping[int, int] | None = None,
+        allow_last_axis_squeeze: bool = False,
+        name: str | None = None,
+        optional: bool = False,
     ):
-        self.ndim, self.min_ndim, self.max_ndim = ndim, min_ndim, max_ndim
-        self.axes = dict(axes or {})
+        self.dtype = None if dtype is None else as_dtype(dtype).name
+        self.shape = None if shape is None else tuple(shape)
+        self.ndim = ndim if self.shape is None else len(self.shape)
+        self.max_ndim, self.min_ndim = max_ndim, min_ndim
+        self.axes = {int(axis): length for axis, length in (axes or {}).items()}
+        self.allow_last_axis_squeeze = allow_last_axis_squeeze
+        self.name, self.optional = name, optional
 
-    def check(self, shape: SymbolicShape, layer_name: str) -> None:
-        """Raise a ShapeError if `shape` does not fit."""
+    def check(self, x: Any, layer_name: str) -> None:
+        """Raise a ShapeError if the shape of `x` does not fit, a ValueError if its dtype."""
+        shape = tuple(x.shape)
         problem = self._problem(shape)
         if problem:
             raise ShapeError(
                 f"Input of layer '{layer_name}' is incompatible with the layer: {problem}. "
-                f"Full shape received: {tuple(shape)}."
+                f"Full shape received: {shape}."
+            )
+        if self.dtype is not None and as_dtype(x.dtype).name != self.dtype:
+            raise ValueError(
+                f"Input of layer '{layer_name}' is incompatible with the layer: expected "
+                f"dtype={self.dtype}, found dtype={as_dtype(x.dtype).name}. Cast it."
             )
 
     def _problem(self, shape: SymbolicShape) -> str | None:
+        if self.shape is not None and self.allow_last_axis_squeeze:
+            shape = _as_long(shape, self.shape)
         rank = len(shape)
         if self.ndim is not None and rank != self.ndim:
             return f"expected ndim={self.ndim}, found ndim={rank}"
@@ -45,9 +67,21 @@ class InputSpec:
         if self.max_ndim is not None and rank > self.max_ndim:
             return f"expected max_ndim={self.max_ndim}, found ndim={rank}"
         for axis, length in self.axes.items():
-            if shape[axis] not in (length, None):
+            if length is not None and shape[axis] not in (length, None):
                 return f"expected axis {axis} to have length {length}, found {shape[axis]}"
+        for length, found in zip(self.shape or (), shape):
+            if None not in (length, found) and length != found:
+                return f"expected shape={self.shape}, found shape={shape}"
         return None
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> InputSpec:
+        """The spec with this config."""
+        return cls(**config)
 
     def __repr__(self) -> str:
         given = {k: v for k, v in vars(self).items() if v}
@@ -57,3 +91,35 @@ class InputSpec:
         return type(other) is InputSpec and vars(self) == vars(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _as_long(shape: SymbolicShape, wanted: SymbolicShape) -> SymbolicShape:
+    """The shape with a last axis of 1 less or more, where that makes its rank the wanted one."""
+    if len(shape) == len(wanted) + 1 and shape[-1] == 1:
+        return shape[:-1]
+    if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
+        return (*shape, 1)
+    return shape
+
+
+def check_inputs(specs: Any, value: Any, layer_name: str) -> None:
+    """Check a layer's first argument: one tensor, or a structure of such for several specs."""
+    if isinstance(specs, InputSpec):
+        if not hasattr(value, "shape"):
+            many = f" of {len(value)}" if isinstance(value, (list, tuple, dict)) else ""
+            raise ValueError(
+                f"Layer '{layer_name}' takes one tensor, received a "
+                f"{type(value).__name__}{many}. Give it a tensor."
+            )
+        specs.check(value, layer_name)
+        return
+    wanted, given = flatten(specs), flatten(value)
+    if len(wanted) != len(given):
+        raise ValueError(
+            f"Layer '{layer_name}' takes {len(wanted)} tensors, received {len(given)}. "
+            f"Give one for each InputSpec."
+        )
+    for spec, x in zip(wanted, given, strict=True):
+        if spec is None or (x is None and spec.optional):
+            continue
+        check_inputs(spec, x, layer_name)

@@ -14,20 +14,21 @@ from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.changes import note_change
 from gpunn.dtype_policies import DTypePolicy
-from gpunn.errors import unknown_name
+from gpunn.errors import SymbolicError, unknown_name
 from gpunn.layers.connecting import Connected, has_unknown_lengths, traced
 from gpunn.layers.context import calls, layer_call, outside_calls
-from gpunn.layers.input_spec import InputSpec
+from gpunn.layers.describing import Described
+from gpunn.layers.input_spec import check_inputs
 from gpunn.layers.signature import build_parameters, call_signature, mask_of
 from gpunn.layers.stateless import Stateless
 from gpunn.layers.tracking import Tracked
 from gpunn.naming import to_snake_case, unique_name
-from gpunn.objects import Configurable, serialize
+from gpunn.objects import Configurable
 from gpunn.ops.creation import cast
 from gpunn.tracebacks import filter_traceback, warn_user
 
 
-class Layer(Tracked, Connected, Stateless, Configurable):
+class Layer(Tracked, Connected, Stateless, Described, Configurable):
     """Base of all layers: weights by `add_weight`, made in `build`, used in `call`.
 
     >>> class Scale(gpunn.layers.Layer):
@@ -38,10 +39,10 @@ class Layer(Tracked, Connected, Stateless, Configurable):
     ...         return x * self.factor
     """
 
-    _untracked: tuple[str, ...] = ("_losses", "_losses_of", "_nodes")
+    _untracked: tuple[str, ...] = ("_losses", "_losses_of", "_nodes", "_given")
     supports_masking = False
     _is_users = False  # whether `call` may compute with lengths that are not known yet
-    input_spec: InputSpec | None = None
+    input_spec: Any = None  # an InputSpec, or a structure of such
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -152,13 +153,6 @@ class Layer(Tracked, Connected, Stateless, Configurable):
         """The mask of the outputs; by default that of the first input."""
         return previous_mask
 
-    def get_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
-        config["dtype"] = self._dtype_policy.name
-        if self.activity_regularizer is not None:
-            config["activity_regularizer"] = serialize(self.activity_regularizer)
-        return config
-
     # --- weights and losses ---
 
     def add_weight(
@@ -180,6 +174,8 @@ class Layer(Tracked, Connected, Stateless, Configurable):
                 f"add_weight: the first argument is the shape, received {shape!r}. "
                 f"Give a name as name={shape!r}."
             )
+        if isinstance(shape, int):
+            raise ValueError(f"add_weight: the shape must be a tuple. Write ({shape},).")
         if overwrite_with_gradient:
             raise NotImplementedError("add_weight: overwrite_with_gradient is for float8 training.")
         kind = as_dtype(dtype or self.dtype)
@@ -195,11 +191,17 @@ class Layer(Tracked, Connected, Stateless, Configurable):
         self._weights.append(variable)
         return variable
 
+    add_variable = add_weight
+
     def add_loss(self, loss: Any) -> None:
         """Add a scalar (or several) to what training minimizes; call it inside `call`."""
         if self._losses_of is not calls.losses:
             self._losses, self._losses_of = [], calls.losses
         for value in loss if isinstance(loss, (list, tuple)) else [loss]:
+            if callable(value) and not isinstance(value, Tensor):
+                raise ValueError(
+                    f"add_loss takes tensors, received the function {value!r}. Call it."
+                )
             if not isinstance(value, SymbolicTensor):  # there is nothing to add up yet
                 self._losses.append(value)
                 calls.losses.append(value)
@@ -232,15 +234,10 @@ class Layer(Tracked, Connected, Stateless, Configurable):
             if not self.built:
                 self._build_for(takes.names, args, kwargs)
             if self.input_spec is not None and args:
-                if not hasattr(first, "shape"):
-                    many = f" of {len(first)}" if isinstance(first, (list, tuple, dict)) else ""
-                    raise ValueError(
-                        f"Layer '{self.name}' takes one tensor, received a "
-                        f"{type(first).__name__}{many}. Give it a tensor."
-                    )
-                self.input_spec.check(first.shape, self.name)
+                check_inputs(self.input_spec, first, self.name)
             if takes.training:
-                kwargs["training"] = bool(calls.training)
+                now = calls.training
+                kwargs["training"] = takes.training_default if now is None else now
             mask = kwargs.pop("mask", None)
             if mask is None:
                 mask = mask_of(first)
@@ -263,9 +260,14 @@ class Layer(Tracked, Connected, Stateless, Configurable):
         return outputs
 
     def _computed(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if self._is_users and has_unknown_lengths((args, kwargs)):
-            return traced(self.call, args, kwargs)
-        return self.call(*args, **kwargs)
+        try:
+            if self._is_users and has_unknown_lengths((args, kwargs)):
+                return traced(self.call, args, kwargs)
+            return self.call(*args, **kwargs)
+        except SymbolicError:  # it needs values
+            if not self._declares_outputs():
+                raise
+            return self._declared(args, kwargs)
 
     def _as_input(self, value: Any, positional: bool = False) -> Any:
         """Arrays become tensors, floats are cast to the compute dtype, containers are walked."""
@@ -374,6 +376,7 @@ def _building(build: Any) -> Any:
         if self._in_build:  # super().build(...)
             build(self, *args, **kwargs)
             return
+        self._build_shapes = {**dict(zip(build_parameters(build), args)), **kwargs}
         self._in_build = True
         try:
             with name_scope(self.name) as self._path, outside_calls():

@@ -82,8 +82,8 @@ class _Elementwise(Merge):
         """One tensor of tensors of one rank; the masks have that rank, too, or are None."""
         raise NotImplementedError(f"{type(self).__name__} has no merge() method.")
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        masks = previous_mask
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        masks = mask
         if masks is None or any(m is None for m in masks):
             return None
         return reduce(ops.logical_or, masks)
@@ -188,10 +188,10 @@ class Concatenate(Merge):
         self._checked_inputs(inputs)
         return ops.concatenate(list(inputs), axis=self.axis)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        if previous_mask is None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
             return None
-        masks = [_positions(x, m) for x, m in zip(inputs, previous_mask, strict=True)]
+        masks = [_positions(x, m) for x, m in zip(inputs, mask, strict=True)]
         rank = len(inputs[0].shape)
         if self.axis % rank == rank - 1:
             return reduce(ops.logical_or, masks)

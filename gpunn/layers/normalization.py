@@ -56,6 +56,7 @@ class Normalizing(Layer):
                 self.gamma_initializer,
                 regularizer=self.gamma_regularizer,
                 constraint=self.gamma_constraint,
+                autocast=False,
                 name="gamma",
             )
         if center:
@@ -64,6 +65,7 @@ class Normalizing(Layer):
                 self.beta_initializer,
                 regularizer=self.beta_regularizer,
                 constraint=self.beta_constraint,
+                autocast=False,
                 name="beta",
             )
 
@@ -154,7 +156,7 @@ class BatchNormalization(Normalizing):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: shape[0]})
 
     def _state(self, name: str, shape: tuple, initializer: Any) -> Variable:
-        return self.add_weight(shape, initializer, trainable=False, name=name)
+        return self.add_weight(shape, initializer, trainable=False, autocast=False, name=name)
 
     def _first_stddev(self, shape: tuple, dtype: Any = None) -> Any:
         return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))

@@ -178,10 +178,10 @@ class RMSNormalization(Layer):
         shape = tuple(input_shape[axis] for axis in self.axis)
         if None in shape:
             raise ValueError(f"{name}: the axes {self.axis} of {input_shape} must be known.")
-        self.scale = self.add_weight(shape, "ones", name="scale")
+        self.scale = self.add_weight(shape, "ones", autocast=False, name="scale")
 
-    def call(self, inputs: Any) -> Any:
-        return ops.rms_normalization(inputs, self.scale, self.axis, self.epsilon)
+    def call(self, x: Any) -> Any:
+        return ops.rms_normalization(x, self.scale, self.axis, self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}

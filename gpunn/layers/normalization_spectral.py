@@ -9,6 +9,7 @@ import numpy as np
 
 from gpunn import config, initializers, ops
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
+from gpunn.autodiff.tape import uncast
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
 from gpunn.objects import serialize
@@ -56,7 +57,7 @@ class SpectralNormalization(Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if training and not isinstance(inputs, SymbolicTensor):
-            with ops.no_grad():
+            with ops.no_grad(), uncast():  # W itself, not what the layer sees of it in 16 bits
                 self._normalize_kernel()
         return ops.cast(self.layer(inputs), inputs.dtype)
 

@@ -65,8 +65,8 @@ class _ZeroPadding(_Spatial):
         self._pairs = _pairs(type(self).__name__, "padding", padding, self.rank)
         self.padding = self._pairs[0] if self.rank == 1 else self._pairs
 
-    def call(self, x: Any) -> Any:
-        return ops.pad(x, self._full(self._pairs, (0, 0)))
+    def call(self, inputs: Any) -> Any:
+        return ops.pad(inputs, self._full(self._pairs, (0, 0)))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "padding": self.padding}
@@ -118,16 +118,16 @@ class _Cropping(_Spatial):
         self._pairs = _pairs(type(self).__name__, "cropping", cropping, self.rank)
         self.cropping = self._pairs[0] if self.rank == 1 else self._pairs
 
-    def call(self, x: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         key = []
-        for n, (before, after) in zip(x.shape, self._full(self._pairs, (0, 0)), strict=True):
+        for n, (before, after) in zip(inputs.shape, self._full(self._pairs, (0, 0)), strict=True):
             if n is not None and before + after >= n and before + after:
                 raise ShapeError(
                     f"{type(self).__name__} '{self.name}': cropping {self.cropping} leaves nothing "
-                    f"of an axis of length {n} (input {tuple(x.shape)}). Crop less."
+                    f"of an axis of length {n} (input {tuple(inputs.shape)}). Crop less."
                 )
             key.append(slice(before or None, -after or None))
-        return ops.getitem(x, tuple(key))
+        return ops.getitem(inputs, tuple(key))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "cropping": self.cropping}
@@ -186,8 +186,8 @@ class _UpSampling(_Spatial):
         self._factors = per_axis(type(self).__name__, "size", size, self.rank)
         self.size: Any = self._factors
 
-    def call(self, x: Any) -> Any:
-        return enlarge(x, factors=self._full(self._factors, 1))
+    def call(self, inputs: Any) -> Any:
+        return enlarge(inputs, factors=self._full(self._factors, 1))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size}
@@ -235,17 +235,17 @@ class UpSampling2D(_UpSampling):
             raise unknown_name("interpolation of UpSampling2D", interpolation, known)
         self.interpolation = interpolation.lower()
 
-    def call(self, x: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         if self.interpolation == "nearest":
-            return super().call(x)
-        _, sizes, _ = split_shape(x.shape, self.data_format)
+            return super().call(inputs)
+        _, sizes, _ = split_shape(inputs.shape, self.data_format)
         if None in sizes:
             raise ShapeError(
                 f"UpSampling2D '{self.name}': interpolation='{self.interpolation}' needs images of "
-                f"known size, received {tuple(x.shape)}. Give the Input a size, or use 'nearest'."
+                f"known size, received {tuple(inputs.shape)}. Give the Input a size, or use 'nearest'."
             )
         new = tuple(n * f for n, f in zip(sizes, self._factors, strict=True))
-        return ops.image.resize(x, new, self.interpolation, data_format=self.data_format)
+        return ops.image.resize(inputs, new, self.interpolation, data_format=self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "interpolation": self.interpolation}

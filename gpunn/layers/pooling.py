@@ -50,8 +50,8 @@ class Pooling(Layer):
 class MaxPooling(Pooling):
     """Max pooling over `rank` axes."""
 
-    def call(self, x: Any) -> Any:
-        return ops.max_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
+    def call(self, inputs: Any) -> Any:
+        return ops.max_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
 
 
 class MaxPooling1D(MaxPooling):
@@ -125,8 +125,8 @@ class MaxPooling3D(MaxPooling):
 class AveragePooling(Pooling):
     """Average pooling over `rank` axes."""
 
-    def call(self, x: Any) -> Any:
-        return ops.average_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
+    def call(self, inputs: Any) -> Any:
+        return ops.average_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
 
 
 class AveragePooling1D(AveragePooling):

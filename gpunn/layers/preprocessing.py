@@ -49,8 +49,8 @@ class Rescaling(Layer):
             array = array.reshape(*array.shape, *(1,) * (3 - array.ndim))
         return ops.convert_to_tensor(array)
 
-    def call(self, x: Any) -> Any:
-        return ops.cast(x, self.compute_dtype) * self._scale + self._offset
+    def call(self, inputs: Any) -> Any:
+        return ops.cast(inputs, self.compute_dtype) * self._scale + self._offset
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale, "offset": self.offset}
@@ -92,10 +92,10 @@ class Resizing(Layer):
         self.antialias = antialias
         self.data_format = checked_format(data_format)
 
-    def call(self, x: Any) -> Any:
+    def call(self, data: Any) -> Any:
         options = {k: v for k, v in self._options().items() if k not in ("height", "width")}
         size = self.height, self.width
-        return ops.image.resize(x, size, **options)  # integers stay what they are
+        return ops.image.resize(data, size, **options)  # integers stay what they are
 
     def _options(self) -> dict[str, Any]:
         names = ("height", "width", "interpolation", "crop_to_aspect_ratio", "pad_to_aspect_ratio",
@@ -117,30 +117,30 @@ class CenterCrop(Layer):
         self.height, self.width = per_axis("CenterCrop", "(height, width)", (height, width), 2)
         self.data_format = checked_format(data_format)
 
-    def call(self, x: Any) -> Any:
-        if len(x.shape) not in (3, 4):
+    def call(self, data: Any) -> Any:
+        if len(data.shape) not in (3, 4):
             raise ShapeError(
                 f"CenterCrop '{self.name}': images have rank 3 (one image) or 4 (a batch), "
-                f"received shape {tuple(x.shape)}. Add or remove an axis."
+                f"received shape {tuple(data.shape)}. Add or remove an axis."
             )
-        x = ops.cast(x, self.compute_dtype)
+        data = ops.cast(data, self.compute_dtype)
         last = self.data_format == "channels_last"
-        sizes = x.shape[-3:-1] if last else x.shape[-2:]
+        sizes = data.shape[-3:-1] if last else data.shape[-2:]
         if None in sizes:
             raise ShapeError(
                 f"CenterCrop '{self.name}': the size of the images must be known, received "
-                f"{tuple(x.shape)}. Give the Input a size."
+                f"{tuple(data.shape)}. Give the Input a size."
             )
         height, width = sizes
         if height < self.height or width < self.width:
             return ops.image.resize(
-                x,
+                data,
                 (self.height, self.width),
                 crop_to_aspect_ratio=True,
                 data_format=self.data_format,
             )
         return ops.image.crop_images(
-            x,
+            data,
             top_cropping=(height - self.height) // 2,
             left_cropping=(width - self.width) // 2,
             target_height=self.height,
@@ -246,11 +246,11 @@ class Normalization(Layer):
                 f"layer normalizes {wide} (1: any length)."
             )
 
-    def call(self, x: Any) -> Any:
-        x = ops.cast(x, self.compute_dtype)
+    def call(self, inputs: Any) -> Any:
+        inputs = ops.cast(inputs, self.compute_dtype)
         mean, variance = ops.reshape(self.mean, self._wide), ops.reshape(self.variance, self._wide)
         scale = ops.maximum(ops.sqrt(variance), settings.epsilon())
-        return x * scale + mean if self.invert else (x - mean) / scale
+        return inputs * scale + mean if self.invert else (inputs - mean) / scale
 
     def get_config(self) -> dict[str, Any]:
         own = {"axis": self.axis, "mean": self.input_mean, "variance": self.input_variance,

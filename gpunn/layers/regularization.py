@@ -57,13 +57,13 @@ class Dropout(Layer):
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
-            return x
+            return inputs
         if self.rate == 1:
-            return ops.zeros_like(x)
-        shape = _noise_shape(self, x.shape)
-        return random.dropout(x, self.rate, shape, self.seed_generator)
+            return ops.zeros_like(inputs)
+        shape = _noise_shape(self, inputs.shape)
+        return random.dropout(inputs, self.rate, shape, self.seed_generator)
 
     def get_config(self) -> dict[str, Any]:
         config = {"rate": self.rate, "noise_shape": self.noise_shape, "seed": self.seed}
@@ -96,13 +96,13 @@ class AlphaDropout(Layer):
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
-            return x
-        shape = _noise_shape(self, x.shape)
+            return inputs
+        shape = _noise_shape(self, inputs.shape)
         a = ((1 - self.rate) * (1 + self.rate * _SATURATION**2)) ** -0.5
         # x m + α' (1 - m) = (x - α') m + α', and `dropout` divides m by 1 - rate
-        kept = random.dropout(x - _SATURATION, self.rate, shape, self.seed_generator)
+        kept = random.dropout(inputs - _SATURATION, self.rate, shape, self.seed_generator)
         return kept * (a * (1 - self.rate)) + a * _SATURATION * (1 - self.rate)
 
     def get_config(self) -> dict[str, Any]:
@@ -126,11 +126,11 @@ class GaussianNoise(Layer):
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if stddev > 0 else None
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.stddev == 0:
-            return x
-        noise = random.normal(x.shape, 0.0, self.stddev, self.compute_dtype, self.seed_generator)
-        return x + noise
+            return inputs
+        noise = random.normal(inputs.shape, 0.0, self.stddev, self.compute_dtype, self.seed_generator)
+        return inputs + noise
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
@@ -152,12 +152,12 @@ class GaussianDropout(Layer):
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
-            return x
+            return inputs
         stddev = (self.rate / (1 - self.rate)) ** 0.5
-        noise = random.normal(x.shape, 1.0, stddev, self.compute_dtype, self.seed_generator)
-        return x * noise
+        noise = random.normal(inputs.shape, 1.0, stddev, self.compute_dtype, self.seed_generator)
+        return inputs * noise
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
@@ -175,8 +175,8 @@ class ActivityRegularization(Layer):
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
 
-    def call(self, x: Any) -> Any:
-        return x
+    def call(self, inputs: Any) -> Any:
+        return inputs
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -27,12 +27,12 @@ class Flatten(Layer):
             raise unknown_name("data_format", data_format, ("channels_last", "channels_first"))
         self.input_spec = InputSpec(min_ndim=1)
 
-    def call(self, x: Any) -> Any:
-        if self.data_format == "channels_first" and len(x.shape) > 2:
-            x = ops.moveaxis(x, 1, -1)
-        rest = x.shape[1:]
+    def call(self, inputs: Any) -> Any:
+        if self.data_format == "channels_first" and len(inputs.shape) > 2:
+            inputs = ops.moveaxis(inputs, 1, -1)
+        rest = inputs.shape[1:]
         size = -1 if None in rest else prod(rest)
-        return ops.reshape(x, (x.shape[0] if x.shape[0] is not None else -1, size))
+        return ops.reshape(inputs, (inputs.shape[0] if inputs.shape[0] is not None else -1, size))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "data_format": self.data_format}
@@ -48,18 +48,18 @@ class Reshape(Layer):
         super().__init__(**kwargs)
         self.target_shape = tuple(target_shape)
 
-    def call(self, x: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         target = self.target_shape
-        if -1 in target and None not in x.shape[1:]:
-            size = prod(x.shape[1:])
+        if -1 in target and None not in inputs.shape[1:]:
+            size = prod(inputs.shape[1:])
             known = prod(n for n in target if n != -1)
             if target.count(-1) > 1 or not known or size % known:
                 raise ShapeError(
                     f"Reshape '{self.name}': {size} elements a sample do not fill {target} "
-                    f"(input {tuple(x.shape)}). Choose lengths whose product is {size}."
+                    f"(input {tuple(inputs.shape)}). Choose lengths whose product is {size}."
                 )
             target = tuple(size // known if n == -1 else n for n in target)
-        return ops.reshape(x, (-1 if x.shape[0] is None else x.shape[0], *target))
+        return ops.reshape(inputs, (-1 if inputs.shape[0] is None else inputs.shape[0], *target))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "target_shape": self.target_shape}
@@ -81,8 +81,8 @@ class Permute(Layer):
             )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
-    def call(self, x: Any) -> Any:
-        return ops.transpose(x, axes=(0, *self.dims))
+    def call(self, inputs: Any) -> Any:
+        return ops.transpose(inputs, axes=(0, *self.dims))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dims": self.dims}
@@ -101,8 +101,8 @@ class RepeatVector(Layer):
         self.n = int(n)
         self.input_spec = InputSpec(ndim=2)
 
-    def call(self, x: Any) -> Any:
-        wide = ops.expand_dims(x, 1)
+    def call(self, inputs: Any) -> Any:
+        wide = ops.expand_dims(inputs, 1)
         return ops.concatenate([wide] * self.n, axis=1)
 
     def get_config(self) -> dict[str, Any]:

@@ -217,8 +217,7 @@ class RNN(Layer):
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         return self._shapes_for(tuple(sequences_shape), self.return_state)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        mask = previous_mask
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
         found = mask if self.return_sequences else None
@@ -244,13 +243,15 @@ class RNN(Layer):
         return type(self).from_config(config)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
         from gpunn.layers import deserialize
 
         config = dict(config)
         cell = config.get("cell")
         if isinstance(cell, Mapping):
-            config["cell"] = deserialize(dict(cell))
+            config["cell"] = deserialize(cell, custom_objects)
         return cls(**config)
 
 

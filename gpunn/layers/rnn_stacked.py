@@ -67,8 +67,11 @@ class StackedRNNCells(Layer):
         return {**super().get_config(), "cells": [serialize(cell) for cell in self.cells]}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
         from gpunn.layers import deserialize
 
-        cells = [deserialize(dict(c)) if isinstance(c, Mapping) else c for c in config["cells"]]
+        given = config["cells"]
+        cells = [deserialize(c, custom_objects) if isinstance(c, Mapping) else c for c in given]
         return cls(**{**config, "cells": cells})

@@ -13,6 +13,7 @@ class CallSignature(NamedTuple):
 
     names: tuple[str, ...]
     training: bool  # it takes `training`
+    training_default: Any  # what that is where nobody says
     mask: bool  # it takes `mask`, that of its first argument
     other_masks: tuple[tuple[int, str], ...]  # position of an argument, and `<argument>_mask`
 
@@ -23,7 +24,9 @@ def call_signature(call: Callable[..., Any]) -> CallSignature:
     parameters = list(inspect.signature(call).parameters.values())[1:]
     names = tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
     others = tuple((i, f"{n}_mask") for i, n in enumerate(names) if f"{n}_mask" in names)
-    return CallSignature(names, "training" in names, "mask" in names, others)
+    default = next((p.default for p in parameters if p.name == "training"), False)
+    default = False if default is inspect.Parameter.empty else default
+    return CallSignature(names, "training" in names, default, "mask" in names, others)
 
 
 @cache

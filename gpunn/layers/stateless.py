@@ -38,10 +38,11 @@ def substituted(variables: Sequence[Variable], values: Sequence[Any]) -> Iterato
     try:
         for variable, tensor in zip(variables, tensors, strict=True):
             variable.data = tensor.data.copy()
-        tape.state.substitute = tape.state.read = value
-        yield
+        tape.state.substitute = value
+        with tape.uncast():
+            yield
     finally:
-        tape.state.substitute = tape.state.read = outer
+        tape.state.substitute = outer
         for variable, array in zip(variables, before, strict=True):
             variable.data = array
 

@@ -29,6 +29,9 @@ class HostLayer(Layer):
         super().__init__(**kwargs)
         self.dtype = config.floatx() if dtype is None else as_dtype(dtype).name
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dtype": self.dtype}
+
     def _as_input(self, value: Any, positional: bool = False) -> Any:
         return value
 

@@ -31,10 +31,12 @@ class Wrapper(Layer):
         return {**super().get_config(), "layer": serialize(self.layer)}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
         from gpunn.layers import deserialize
 
         layer = config["layer"]
         if isinstance(layer, Mapping):
-            layer = deserialize(dict(layer))
+            layer = deserialize(layer, custom_objects)
         return cls(**{**config, "layer": layer})

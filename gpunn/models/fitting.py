@@ -46,7 +46,7 @@ def fit_input(x: Any, wanted: SymbolicTensor, name: str, position: int) -> Any:
     )
     if not fits:
         raise ShapeError(
-            f"Input {position} ('{name}') of the model is incompatible with it: expected shape "
-            f"{wanted.shape}, found shape {tuple(x.shape)}."
+            f"Input {position} ('{name}') of the model is incompatible with it: expected "
+            f"shape={wanted.shape}, found shape={tuple(x.shape)}."
         )
     return x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,7 +30,7 @@ class Graph:
                 if not isinstance(tensor, SymbolicTensor) or tensor.node is None:
                     raise ValueError(
                         f"Model: {kind} must be symbolic tensors that come from Input() or from "
-                        f"layers and ops called on such, received {tensor!r}."
+                        f"layers and ops called on such, received {reprlib.repr(tensor)}."
                     )
         if not self.inputs or not self.outputs:
             raise ValueError("Model needs at least one input and one output.")

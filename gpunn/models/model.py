@@ -141,6 +141,10 @@ class Model(Trainer, Layer):
         """The layers directly inside; of a graph, those that are called in it."""
         return self._sublayers() if self._graph is None else list(self._graph.layers)  # type: ignore[return-value]
 
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise AttributeError("Model.layers cannot be set: it lists the layers. Use another name.")
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or its position."""
         if (name is None) == (index is None):

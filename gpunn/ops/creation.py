@@ -10,6 +10,7 @@ import numpy as np
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec, SymbolicTensor
+from gpunn.autodiff.tape import state
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.backend import devices
 from gpunn.backend.kernel import kernel
@@ -34,6 +35,7 @@ def convert_to_tensor(
             f"dense tensors only."
         )
     if isinstance(x, (Tensor, SymbolicTensor)):
+        x = x if state.read is None else state.read(x)
         return x if dtype is None else cast(x, dtype)
     return Tensor(asarray(x, dtype))
 

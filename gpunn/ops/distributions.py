@@ -12,7 +12,7 @@ from typing import Any
 
 from gpunn.ops.activations import sigmoid
 from gpunn.ops.compare import greater, less, logical_and, where
-from gpunn.ops.creation import cast, convert_to_tensor
+from gpunn.ops.creation import cast, convert_to_tensor, full
 from gpunn.ops.elementwise import exp, log_, rsqrt, square
 from gpunn.ops.indexing import getitem
 from gpunn.ops.noise import normal, uniform
@@ -41,18 +41,21 @@ def _log_gamma_draw(state: Any, shape: tuple[int, ...], a: Any) -> Any:
     return log_(d) + found + log_(boost + _SMALLEST) / a
 
 
+def _parameter(a: Any) -> Any:
+    """A tensor; numbers are written by a kernel, so that a step with them can be recorded."""
+    if isinstance(a, (int, float)):
+        return full((), a, "float32")
+    return cast(convert_to_tensor(a), "float32")
+
+
 def gamma(state: Any, shape: tuple[int, ...], alpha: Any, dtype: Any) -> Any:
     """y ~ Γ(alpha), of density y^(alpha - 1) e^-y / Γ(alpha)"""
-    a = cast(convert_to_tensor(alpha), "float32")
-    return cast(exp(_log_gamma_draw(state, tuple(shape), a)), dtype)
+    return cast(exp(_log_gamma_draw(state, tuple(shape), _parameter(alpha))), dtype)
 
 
 def beta(state: Any, shape: tuple[int, ...], alpha: Any, beta: Any, dtype: Any) -> Any:
     """y = g / (g + h), g ~ Γ(alpha), h ~ Γ(beta): of density ∝ y^(alpha - 1) (1 - y)^(beta - 1)"""
-    g, h = (
-        _log_gamma_draw(state, tuple(shape), cast(convert_to_tensor(a), "float32"))
-        for a in (alpha, beta)
-    )
+    g, h = (_log_gamma_draw(state, tuple(shape), _parameter(a)) for a in (alpha, beta))
     return cast(sigmoid(g - h), dtype)
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from gpunn.autodiff.dtypes import as_dtype, is_float, to_float
 from gpunn.errors import ShapeError
-from gpunn.ops.arithmetic import divide, multiply
+from gpunn.ops.arithmetic import divide, multiply, subtract
 from gpunn.ops.creation import cast, convert_to_tensor
 from gpunn.ops.depthwise import depthwise_conv
-from gpunn.ops.elementwise import exp, square
+from gpunn.ops.elementwise import abs_, exp, square
 from gpunn.ops.ranges import arange
 from gpunn.ops.reduce import mean
 from gpunn.ops.reduce import sum as total
@@ -76,9 +74,6 @@ def gaussian_blur(
     return as_given(x, single, first)
 
 
-_SOBEL = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]])
-
-
 def sobel_edges(images: Any, data_format: str | None = None) -> Any:
     """The slopes (dy, dx) of images at each pixel, in a new last axis: (N, H, W, C, 2).
 
@@ -95,8 +90,13 @@ def sobel_edges(images: Any, data_format: str | None = None) -> Any:
     dtype, first = as_dtype(x.dtype), checked_format(data_format) == "channels_first"
     x = moveaxis(x, 1, -1) if first else x
     x = x if is_float(dtype) else cast(x, "float32" if dtype.itemsize < 4 else "float64")
-    slopes = [_filtered(x, cast(w, x.dtype)) for w in (_SOBEL, _SOBEL.T)]
-    y = cast(stack(slopes, axis=-1), dtype)
+    rise = cast(arange(3), x.dtype) - 1  # -1, 0, 1
+    smooth = subtract(2, abs_(rise))  # 1, 2, 1
+    down, right = (
+        _filtered(_filtered(x, reshape(a, (3, 1))), reshape(b, (1, 3)))
+        for a, b in ((rise, smooth), (smooth, rise))
+    )
+    y = cast(stack([down, right], axis=-1), dtype)
     return moveaxis(y, 3, 1) if first else y
 
 

@@ -15,7 +15,7 @@ from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.ops.affine import affine_transform
 from gpunn.ops.affine_kernels import FILL_MODES, INTERPOLATIONS
-from gpunn.ops.arithmetic import divide, maximum, minimum, mod, multiply, subtract
+from gpunn.ops.arithmetic import maximum, minimum, mod, multiply, subtract
 from gpunn.ops.compare import greater, greater_equal, less, logical_and, where
 from gpunn.ops.creation import cast, convert_to_tensor
 from gpunn.ops.elementwise import abs_, clip, floor, sign, sin
@@ -263,8 +263,10 @@ def _scale_weights(
     n: int, m: int, scale: Any, shift: Any, method: str, antialias: bool, dtype: Any
 ) -> Any:
     """w (m, n): what output i takes of input j; rows that lie beyond the image are 0."""
-    inverse = divide(1.0, scale)
-    stretch = maximum(inverse, 1.0) if antialias else 1.0
+    inverse = 1 / scale
+    stretch: Any = 1.0
+    if antialias:
+        stretch = max(inverse, 1.0) if isinstance(inverse, float) else maximum(inverse, 1.0)
     outputs, inputs = cast(arange(m), dtype), cast(arange(n), dtype)
     position = (outputs + 0.5) * inverse - shift * inverse - 0.5
     distance = abs_(expand_dims(position, -1) - inputs) / stretch
@@ -274,6 +276,13 @@ def _scale_weights(
     w = where(known, w / where(known, sums, 1.0), 0.0)
     inside = logical_and(greater_equal(position, -0.5), less(position, n - 0.5 + 1e-6))
     return where(expand_dims(inside, -1), w, 0.0)
+
+
+def _numbers(value: Any, dtype: Any) -> Any:
+    """A tensor in the dtype; what is of the host as a list of floats."""
+    if isinstance(value, (Tensor, SymbolicTensor)):
+        return cast(value, dtype)
+    return np.asarray(value, np.float64).tolist()
 
 
 def scale_and_translate(
@@ -299,9 +308,9 @@ def scale_and_translate(
     dtype = as_dtype(x.dtype)
     x = x if is_float(dtype) else cast(x, to_float(dtype))
     rank, dims = len(x.shape), [int(d) for d in spatial_dims]
-    scale, translation = (cast(convert_to_tensor(v), x.dtype) for v in (scale, translation))
+    scale, translation = (_numbers(v, x.dtype) for v in (scale, translation))
     wrong = any(not -rank <= d < rank for d in dims) or len({d % rank for d in dims}) != len(dims)
-    sizes = tuple(scale.shape), tuple(translation.shape)
+    sizes = np.shape(scale), np.shape(translation)
     if len(output_shape) != rank or wrong or sizes != ((len(dims),),) * 2:
         raise ShapeError(
             f"scale_and_translate: output_shape needs {rank} lengths, scale and translation one "
@@ -311,8 +320,7 @@ def scale_and_translate(
         )
     for k, d in enumerate(dims):
         w = _scale_weights(
-            x.shape[d], output_shape[d], getitem(scale, k), getitem(translation, k), method,
-            antialias, x.dtype,
+            x.shape[d], output_shape[d], scale[k], translation[k], method, antialias, x.dtype
         )  # fmt: skip
         x = moveaxis(matmul(w, moveaxis(x, d, -2)), -2, d) if rank > 1 else matmul(w, x)
     return x if is_float(dtype) else cast(_round(x), dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 from gpunn.autodiff.dtypes import as_dtype, is_float, to_float
 from gpunn.autodiff.symbolic import SymbolicTensor
+from gpunn.autodiff.tape import state
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.ops.creation import cast, convert_to_tensor, full_like
 from gpunn.ops.rules import result_dtype
@@ -18,6 +19,8 @@ def operands(*values: Any, floating: bool = False) -> tuple[Any, ...]:
 
     Python numbers are weak, and become tensors on the device of the others.
     """
+    read = state.read
+    values = values if read is None else tuple(map(read, values))
     like = next((v for v in values if isinstance(v, (Tensor, SymbolicTensor))), None)
     place = like.data if isinstance(like, Tensor) else None
     tensors = [

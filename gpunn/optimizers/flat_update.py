@@ -109,7 +109,7 @@ class FlatUpdate:
     def __call__(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> None:
         """One update. The gradients stand in their places or are `RowGradient`s; None: none."""
         optimizer = self.optimizer
-        plan = self._planned(variables, tuple([g if g is None else type(g) for g in gradients]))
+        plan = self.planned(variables, gradients)
         optimizer._rate.prepare()
         for part in plan:
             part.group.bind()
@@ -129,10 +129,11 @@ class FlatUpdate:
                 variable.assign(variable.constraint(variable))
         update_counts.increment(self.run, optimizer._iterations.data)
 
-    def _planned(self, variables: Sequence[Variable], kinds: tuple) -> list[Part]:
-        """What an update with gradients of these types touches, but for `RowGradient`s; kept while
-        the same ones come again.
+    def planned(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> list[Part]:
+        """What an update touches, but for `RowGradient`s; kept while gradients of the same types
+        come again.
         """
+        kinds = tuple([g if g is None else type(g) for g in gradients])
         key = (tuple(map(id, variables)), kinds, changes.count)
         if key != self._plan_key:
             self._check_present(variables, [kind is not None for kind in kinds])

@@ -67,15 +67,17 @@ class LossScaleOptimizer(Wrapper):
             self.build(variables)
         return self.inner_optimizer.gradient_buffers(variables)
 
+    def _gradient_runs(
+        self, variables: Sequence[Variable], gradients: Sequence[Any]
+    ) -> list[Array]:
+        return self.inner_optimizer._gradient_runs(variables, gradients)
+
     def _update(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> None:
         finite, scale = self._finite, self.dynamic_scale.data
         fill(finite, value=True)
-        for gradient in gradients:
-            if gradient is not None:
-                update_counts.check_finite(gradient, finite)
-        for gradient in gradients:
-            if gradient is not None:
-                updates.unscale_by(gradient, scale.reshape(1))
+        for g in self._gradient_runs(variables, gradients):
+            update_counts.check_finite(g, finite)
+            updates.unscale_by(g, scale.reshape(1))
         with np.errstate(all="ignore"):  # what is not finite is taken back
             self.inner_optimizer.apply_buffers(variables, gradients)
         update_counts.adjust_loss_scale(

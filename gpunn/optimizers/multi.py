@@ -98,8 +98,8 @@ class MultiOptimizer(Wrapper):
 
     `optimizer_map`: an `OptimizerMap`, or a function. `loss_scale_factor` is that of all.
 
-    >>> head = gpunn.optimizers.OptimizerMap(gpunn.optimizers.SGD(), {"head/.*": "..."})
-    >>> gpunn.optimizers.MultiOptimizer(head)
+    >>> slow, fast = gpunn.optimizers.SGD(1e-4), gpunn.optimizers.Adam(1e-3)
+    >>> gpunn.optimizers.MultiOptimizer(gpunn.optimizers.OptimizerMap(slow, {".*head/.*": fast}))
     """
 
     def __init__(
@@ -191,10 +191,23 @@ class MultiOptimizer(Wrapper):
                 places[i] = place
         return places
 
-    def _update(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> None:
+    def _shares(
+        self, variables: Sequence[Variable], gradients: Sequence[Any]
+    ) -> Iterator[tuple[Optimizer, list[Variable], list[Any]]]:
+        """The optimizers that have variables here, with these and their gradients."""
         for optimizer, part in zip(self._optimizers, self._parts(variables), strict=True):
             if part:
-                optimizer.apply_buffers([variables[i] for i in part], [gradients[i] for i in part])
+                yield optimizer, [variables[i] for i in part], [gradients[i] for i in part]
+
+    def _gradient_runs(
+        self, variables: Sequence[Variable], gradients: Sequence[Any]
+    ) -> list[Array]:
+        shares = self._shares(variables, gradients)
+        return [g for optimizer, *share in shares for g in optimizer._gradient_runs(*share)]
+
+    def _update(self, variables: Sequence[Variable], gradients: Sequence[Any]) -> None:
+        for optimizer, *share in self._shares(variables, gradients):
+            optimizer.apply_buffers(*share)
         update_counts.increment(self._run, self._iterations.data)
 
     def _skip_by(self, run: Array) -> None:
@@ -204,9 +217,8 @@ class MultiOptimizer(Wrapper):
                 optimizer._skip_by(run)
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
-        for optimizer, part in zip(self._optimizers, self._parts(var_list), strict=True):
-            if part:
-                optimizer.finalize_variable_values([var_list[i] for i in part])
+        for optimizer, variables, _ in self._shares(var_list, var_list):
+            optimizer.finalize_variable_values(variables)
 
     def get_config(self) -> dict[str, Any]:
         return {

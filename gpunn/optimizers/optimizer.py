@@ -151,6 +151,13 @@ class Optimizer(OptimizerState):
             self.build(variables)
         return self._flat.gradient_views(variables)
 
+    def _gradient_runs(
+        self, variables: Sequence[Variable], gradients: Sequence[Any]
+    ) -> list[Array]:
+        """The flat gradients of these variables, but for those that are None."""
+        plan = self._flat.planned(variables, gradients)
+        return [part.group.gradients[run] for part in plan for run in part.runs]
+
     def takes_rows(self, variables: Sequence[Variable]) -> list[bool]:
         """Whose gradient may be a `RowGradient`: all that moves then is the rows it names."""
         return [False] * len(variables)

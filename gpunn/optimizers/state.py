@@ -65,7 +65,9 @@ class OptimizerState(Configurable):
             raise unknown_name("aggregation", aggregation, _AGGREGATIONS)
         dtype = "int32" if dtype in ("int", int) else dtype
         with name_scope(self.name):
-            made = Variable(initializers.get(initializer), tuple(shape), dtype, False, name)
+            made = Variable(
+                initializers.get(initializer), tuple(shape), dtype, trainable=False, name=name
+            )
         self._track(made)
         return made
 

@@ -12,6 +12,7 @@ from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.backend.threads import leading
 from gpunn.changes import changes
+from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
 from gpunn.structure import leaves
 from gpunn.tracebacks import warn_user
@@ -52,6 +53,10 @@ def _module(value: Any) -> str:
     return str(getattr(value, "__module__", None) or "builtins")
 
 
+#: What a model's class may override to train in its own way.
+HOOKS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
+
+
 def overrides(model: Any, method: str) -> bool:
     """Whether the model has a method of the user's own under this name."""
     return not getattr(type(model), method).__module__.startswith("gpunn.")
@@ -72,6 +77,7 @@ class Step:
         self._optimizer = model.optimizer
         self._places: list[Array] | None = None  # where the gradients go
         self._seed: Array | None = None
+        self._own = {name for name in HOOKS if overrides(model, name)}
         self._asked_at = changes.count  # when it was known that the model's steps are recorded
 
     def is_outdated(self) -> bool:
@@ -93,17 +99,17 @@ class Step:
 
         Returns what the model's own `train_step` returns; None of the default one.
         """
-        function = self._own_train if overrides(self.model, "train_step") else self._train
+        function = self._own_train if "train_step" in self._own else self._train
         return self._run("train", function, (x, y, sample_weight), owned)
 
     def test(self, x: Any, y: Any, sample_weight: Any) -> Any:
         """Count one batch in the metrics. Returns what the model's own `test_step` returns."""
-        function = self._own_test if overrides(self.model, "test_step") else self._test
+        function = self._own_test if "test_step" in self._own else self._test
         return self._run("test", function, (x, y, sample_weight))
 
     def predict(self, x: Any) -> Any:
         """The outputs for one batch."""
-        own = overrides(self.model, "predict_step")
+        own = "predict_step" in self._own
         return self._run("predict", self.model.predict_step if own else self._predict, (x,))
 
     def describe(self, times: bool = False) -> None:
@@ -118,7 +124,7 @@ class Step:
     def try_loss(self, x: Any, y: Any, sample_weight: Any) -> None:
         """Compute the compiled loss and drop it: what does not fit shows here, early."""
         loss = self.model._compile_loss
-        if loss and not any(overrides(self.model, m) for m in ("train_step", "compute_loss")):
+        if loss and not self._own & {"train_step", "compute_loss"}:
             with no_grad(), quiet():
                 y_pred = self._predict(to_tensors(x))
                 names = self.model.output_names
@@ -171,10 +177,13 @@ class Step:
 
     def loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Tensor:
         """What training minimizes: `compute_loss` of the model."""
-        compute = self.model.compute_loss
-        if overrides(self.model, "compute_loss") and not takes(compute, "training"):
-            return compute(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
-        return compute(x, y, y_pred, sample_weight, training=training)
+        model = self.model
+        if "compute_loss" not in self._own:  # the same, without a search for layers and weights
+            penalties = [v.regularizer(v) for v in self.variables if v.regularizer is not None]
+            return model._total_loss(y, y_pred, sample_weight, [*calls.losses, *penalties])
+        if takes(model.compute_loss, "training"):
+            return model.compute_loss(x, y, y_pred, sample_weight, training=training)
+        return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
 
     def _one(self, loss: Tensor) -> Array:
         """d loss / d loss"""
@@ -187,7 +196,7 @@ class Step:
         rows = (x if isinstance(x, Tensor) else leaves(x)[0]).shape[0]
         tracker = self.model._loss_tracker
         accumulate_mean(tracker.total, tracker.count, loss, scale=rows, rows=rows)
-        if overrides(self.model, "compute_metrics"):
+        if "compute_metrics" in self._own:
             return self.model.compute_metrics(x, y, y_pred, sample_weight)
         if y is not None:
             self.model._compile_metrics.update(y, y_pred, sample_weight, self.model.output_names)

@@ -203,7 +203,11 @@ class Trainer:
         training: bool = True,
     ) -> Any:
         """What training minimizes: the compiled loss, what layers added, the regularization."""
-        parts = list(self.losses)  # type: ignore[attr-defined]
+        return self._total_loss(y, y_pred, sample_weight, self.losses)  # type: ignore[attr-defined]
+
+    def _total_loss(self, y: Any, y_pred: Any, sample_weight: Any, penalties: Sequence[Any]) -> Any:
+        """The compiled loss and the penalties that layers and weights add."""
+        parts = list(penalties)
         if self._compile_loss:
             parts.insert(0, self._compile_loss(y, y_pred, sample_weight, self.output_names))
         if not parts:

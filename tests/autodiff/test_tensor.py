@@ -192,11 +192,12 @@ def test_bfloat16():
 
 def test_symbolic_tensors():
     x = SymbolicTensor((None, 3), name="x")
-    assert (x.shape, x.dtype, x.ndim, x.history) == ((None, 3), "float32", 2, None)
+    assert (x.shape, x.dtype, x.ndim, x.node) == ((None, 3), "float32", 2, None)
     assert repr(x) == "<SymbolicTensor shape=(None, 3) dtype=float32 name=x>"
     assert len(SymbolicTensor((2, 3))) == 2
-    function, inputs, options, index = ops.sum(x, axis=1).history
-    assert function is ops.sum and inputs == (x,) and options == {"axis": 1} and index == 0
+    y = ops.sum(x, axis=1)
+    assert y.node.call is ops.sum and y.node.args == (x,) and y.node.kwargs == {"axis": 1}
+    assert len(y.node.outputs) == 1 and y.node.outputs[0] is y
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,18 @@ def test_inference_one_image_and_masks(name, options):
     assert whole.shape == X.shape and np.isfinite(whole.numpy().astype(float)).all()
 
 
+@pytest.mark.filterwarnings("error")  # of steps that cannot be recorded
+def test_recorded_steps_draw_anew():
+    kinds = [getattr(layers, name)(**options) for name, options in ALL]
+    model = gpunn.Sequential([*kinds, layers.Flatten(), layers.Dense(1, use_bias=False)])
+    model.compile("sgd", "mse", jit_compile=True)
+    x = np.repeat(X[:1], 16, axis=0)
+    history = model.fit(x, np.zeros((16, 1)), batch_size=4, epochs=1, verbose=0, shuffle=False)
+    assert np.isfinite(history.history["loss"][0])
+    drawn = [k.generator.state.numpy()[1] for k in kinds if type(k).__name__ not in STILL]
+    assert min(drawn) >= 4  # one or more a step
+
+
 def test_boxes_of_erasing():
     layer = layers.RandomErasing(factor=(1, 1), scale=(0.25, 0.25), fill_value=0)
     y = layer(np.ones((40, 20, 32, 3), "float32"), training=True).numpy()

@@ -1,12 +1,9 @@
 """What Keras makes of all cases, on its NumPy backend: it compiles nothing, which is quicker here.
 
-python -m tests.optimizers.keras_results results.npz
+KERAS_BACKEND=numpy python -m tests.optimizers.keras_results results.npz
 """
 
-import os
 import sys
-
-os.environ["KERAS_BACKEND"] = "numpy"
 
 import numpy as np
 

@@ -37,7 +37,8 @@ ROOT = Path(__file__).parents[2]
 def expected(tmp_path_factory):
     """Keras' results, of a process of their own: its backend is chosen once in a process."""
     path = tmp_path_factory.mktemp("keras") / "results.npz"
-    subprocess.run([sys.executable, "-m", keras_results.__name__, path], cwd=ROOT, check=True)
+    command = [sys.executable, "-m", keras_results.__name__, path]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "numpy"}, check=True)
     with np.load(path) as found:
         return dict(found)
 
