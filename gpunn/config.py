@@ -22,13 +22,14 @@ _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 class DTypePolicy:
     """In which dtype a layer computes, and in which it keeps its weights.
 
-    A float dtype's name means both; ``"mixed_float16"`` and ``"mixed_bfloat16"`` compute in 16 bits
-    and keep weights in float32.
+    A float dtype's name means both, None is floatx; ``"mixed_float16"`` and ``"mixed_bfloat16"``
+    compute in 16 bits and keep weights in float32.
 
     >>> gpunn.layers.Dense(10, dtype=gpunn.DTypePolicy("mixed_float16"))
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str | None = None):
+        name = _floatx if name is None else name
         if name not in _FLOATS and name not in _MIXED:
             raise unknown_name("dtype policy", name, (*_FLOATS, *_MIXED))
         self.name = name
@@ -104,12 +105,12 @@ def image_data_format() -> str:
     return _image_data_format
 
 
-def set_image_data_format(value: str) -> None:
+def set_image_data_format(data_format: str) -> None:
     """Set the default axis order of images."""
     global _image_data_format
-    if value not in _FORMATS:
-        raise unknown_name("image data format", value, _FORMATS)
-    _image_data_format = value
+    if data_format not in _FORMATS:
+        raise unknown_name("image data format", data_format, _FORMATS)
+    _image_data_format = data_format
     note_change()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gpunn.config import DTypePolicy, dtype_policy, set_dtype_policy
+from gpunn.objects import get_registered_object
 
 FloatDTypePolicy = DTypePolicy
 
@@ -26,14 +28,18 @@ def get(identifier: Any) -> DTypePolicy:
     )
 
 
-def serialize(policy: DTypePolicy) -> dict[str, Any]:
+def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
     """A plain description of a policy."""
-    return {"class_name": "DTypePolicy", "config": policy.get_config()}
+    return {"class_name": type(dtype_policy).__name__, "config": dtype_policy.get_config()}
 
 
-def deserialize(config: dict[str, Any]) -> DTypePolicy:
-    """The policy of a description."""
-    return DTypePolicy.from_config(config.get("config", config))
+def deserialize(
+    config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+) -> DTypePolicy:
+    """The policy of a description; `custom_objects` adds classes of one's own by name."""
+    name = config.get("class_name", "DTypePolicy")
+    cls = get_registered_object(name, custom_objects) or DTypePolicy
+    return cls.from_config(config.get("config", config))
 
 
 __all__ = ["DTypePolicy", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize",

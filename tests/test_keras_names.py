@@ -190,7 +190,10 @@ def parameters(function):
 
 def opaque(found):
     """(*args, **kwargs): says nothing."""
-    return [p.kind for p in found] == [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]
+    return [p.kind for p in found] == [
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+    ]
 
 
 def split(found):

@@ -134,12 +134,12 @@ class device:  # noqa: N801  (reads as a function, like open())
     >>> with gpunn.device("gpu:0"):
     ...     model = gpunn.Sequential([...])
 
-    `name`: ``"cpu"``, ``"gpu"``, ``"gpu:1"``. An array stays on its device; operations on arrays
+    `device_name`: ``"cpu"``, ``"gpu"``, ``"gpu:1"``. An array stays on its device; operations on arrays
     of two devices raise `DeviceError`.
     """
 
-    def __init__(self, name: str):
-        self.backend = by_name(name)
+    def __init__(self, device_name: str):
+        self.backend = by_name(device_name)
         self._outer: list[Backend | None] = []
 
     def use(self) -> None:

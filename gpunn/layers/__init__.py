@@ -1,7 +1,10 @@
 """Layers. Keras' names, arguments and defaults."""
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
+from gpunn import objects
 from gpunn.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from gpunn.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
@@ -122,7 +125,7 @@ from gpunn.layers.text_lookups import IntegerLookup, StringLookup
 from gpunn.layers.text_vectorization import TextVectorization
 from gpunn.layers.time_distributed import TimeDistributed
 from gpunn.layers.wrapper import Wrapper
-from gpunn.objects import by_names, lookup
+from gpunn.objects import CustomObjectScope, by_names, lookup
 
 Convolution1D = Conv1D
 Convolution2D = Conv2D

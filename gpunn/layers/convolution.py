@@ -194,7 +194,7 @@ class Conv(Convolution):
             and self.activation in (activations.relu, activations.linear)
             and self.activity_regularizer is None and layer.activity_regularizer is None
             and self.data_format == layer.data_format == "channels_last"
-            and self.dtype == layer.dtype
+            and self.compute_dtype == layer.compute_dtype
             and mask_of(x) is None
         )  # fmt: skip
 

@@ -131,8 +131,8 @@ class _SeparableConv(Convolution):
 
     def call(self, inputs: Any) -> Any:
         y = ops.depthwise_conv(
-            channels_last(inputs, self.data_format), self.depthwise_kernel, self.strides, self.padding,
-            "channels_last", self.dilation_rate,
+            channels_last(inputs, self.data_format), self.depthwise_kernel, self.strides,
+            self.padding, "channels_last", self.dilation_rate,
         )  # fmt: skip
         one = (1,) * self.rank
         relu = self.activation is activations.relu

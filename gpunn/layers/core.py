@@ -159,7 +159,9 @@ class Lambda(Layer):
         if self.output_shape is not None and isinstance(inputs, SymbolicTensor):
             shape = self.output_shape
             shape = shape(inputs.shape) if callable(shape) else shape
-            return SymbolicTensor((inputs.shape[0], *shape) if None not in shape else shape, self.dtype)
+            return SymbolicTensor(
+                (inputs.shape[0], *shape) if None not in shape else shape, self.dtype
+            )
         context = {"mask": mask, "training": training}
         wanted = {name: context[name] for name in self._asks_for}
         return self.function(inputs, **{**self.arguments, **wanted})

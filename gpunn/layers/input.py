@@ -6,6 +6,7 @@ from typing import Any
 
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.symbolic import Node, SymbolicShape, SymbolicTensor
+from gpunn.errors import unknown_name
 from gpunn.layers.layer import Layer
 
 
@@ -27,8 +28,14 @@ class InputLayer(Layer):
         input_tensor: SymbolicTensor | None = None,
         optional: bool = False,
         name: str | None = None,
+        **kwargs: Any,
     ):
         super().__init__(name=name)
+        shape = kwargs.pop("input_shape", shape)  # the old names
+        batch_shape = kwargs.pop("batch_input_shape", batch_shape)
+        if kwargs:
+            known = ("shape", "batch_size", "dtype", "batch_shape", "optional", "name")
+            raise unknown_name("argument of InputLayer", next(iter(kwargs)), known)
         if sparse or ragged:
             raise ValueError(
                 "Input: sparse and ragged tensors do not exist in gpunn. Give dense ones."

@@ -242,7 +242,8 @@ class UpSampling2D(_UpSampling):
         if None in sizes:
             raise ShapeError(
                 f"UpSampling2D '{self.name}': interpolation='{self.interpolation}' needs images of "
-                f"known size, received {tuple(inputs.shape)}. Give the Input a size, or use 'nearest'."
+                f"known size, received {tuple(inputs.shape)}. Give the Input a size, or use "
+                f"'nearest'."
             )
         new = tuple(n * f for n, f in zip(sizes, self._factors, strict=True))
         return ops.image.resize(inputs, new, self.interpolation, data_format=self.data_format)

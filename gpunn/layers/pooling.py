@@ -126,7 +126,9 @@ class AveragePooling(Pooling):
     """Average pooling over `rank` axes."""
 
     def call(self, inputs: Any) -> Any:
-        return ops.average_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+        return ops.average_pool(
+            inputs, self.pool_size, self.strides, self.padding, self.data_format
+        )
 
 
 class AveragePooling1D(AveragePooling):

@@ -174,6 +174,7 @@ class Normalization(Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.autocast = False  # raw data may be too large for 16 bits
         self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
         if (mean is None) != (variance is None) or np.shape(mean) != np.shape(variance):
             raise ValueError(
@@ -199,8 +200,9 @@ class Normalization(Layer):
         shape = tuple(input_shape[a] for a in self._kept)
         self._wide = tuple(input_shape[a] if a in self._kept else 1 for a in range(rank))
         if self.input_mean is None:
-            self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-            self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+            fixed: dict[str, Any] = {"trainable": False, "autocast": False}
+            self.mean = self.add_weight(shape, "zeros", name="mean", **fixed)
+            self.variance = self.add_weight(shape, "ones", name="variance", **fixed)
             self.count = self.add_weight((), "zeros", "int32", trainable=False, name="count")
         else:
             self.mean, self.variance = (

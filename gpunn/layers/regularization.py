@@ -129,7 +129,9 @@ class GaussianNoise(Layer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.stddev == 0:
             return inputs
-        noise = random.normal(inputs.shape, 0.0, self.stddev, self.compute_dtype, self.seed_generator)
+        noise = random.normal(
+            inputs.shape, 0.0, self.stddev, self.compute_dtype, self.seed_generator
+        )
         return inputs + noise
 
     def get_config(self) -> dict[str, Any]:

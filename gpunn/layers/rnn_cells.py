@@ -28,9 +28,9 @@ class SimpleRNNCell(GatedCell):
             units, activation, use_bias, dropout, recurrent_dropout, seed, given, **kwargs
         )
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+    def call(self, sequence: Any, states: Any, training: bool = False) -> Any:
         h = states[0] if isinstance(states, (list, tuple)) else states
-        x = self._dropped("x", self.dropout, inputs, training)
+        x = self._dropped("x", self.dropout, sequence, training)
         z = self._product(x, self.kernel, self.bias)
         h = self._dropped("h", self.recurrent_dropout, h, training)
         y = self.activation(z + self._product(h, self.recurrent_kernel))

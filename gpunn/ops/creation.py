@@ -204,9 +204,9 @@ def one_hot(
     return moveaxis(encoded, -1, axis)
 
 
-def stop_gradient(x: Any) -> Any:
+def stop_gradient(variable: Any) -> Any:
     """The same values, through which no gradient flows."""
-    return Tensor(x.data) if isinstance(x, Tensor) else _identity(x)
+    return Tensor(variable.data) if isinstance(variable, Tensor) else _identity(variable)
 
 
 @op(shape=lambda x: Spec(x.shape, as_dtype(x.dtype)))

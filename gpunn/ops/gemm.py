@@ -208,7 +208,7 @@ def _matmul_rule(x: Any, y: Any) -> Spec:
     columns = b if len(b) == 1 else b[-2:]
     if rows[-1] != columns[0] and None not in (rows[-1], columns[0]):
         raise ShapeError(
-            f"matmul: the last axis of x and the last but one of y must agree (x {a}, y {b}). "
+            f"matmul: the last axis of x1 and the last but one of x2 must agree (x1 {a}, x2 {b}). "
             f"Transpose one of them."
         )
     batch = broadcast_shapes("matmul", a[:-2], b[:-2]) if len(a) > 2 or len(b) > 2 else ()
@@ -233,26 +233,26 @@ def _as_batch(x: Array, batch: tuple[int, ...]) -> Array:
 
 
 @op(shape=_matmul_rule, promotes="common")
-def matmul(x: Array, y: Array) -> Any:
-    """z = x y over the last two axes, batch axes broadcast; 1-D x is a row, 1-D y a column."""
-    a = x.reshape(1, -1) if x.ndim == 1 else x
-    b = y.reshape(-1, 1) if y.ndim == 1 else y
-    shape = _matmul_rule(x, y).shape
+def matmul(x1: Array, x2: Array) -> Any:
+    """y = x1 x2 over the last two axes, batch axes broadcast; 1-D x1 is a row, 1-D x2 a column."""
+    a = x1.reshape(1, -1) if x1.ndim == 1 else x1
+    b = x2.reshape(-1, 1) if x2.ndim == 1 else x2
+    shape = _matmul_rule(x1, x2).shape
     batch: tuple[int, ...] = ()
     if max(a.ndim, b.ndim) > 2:
         batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
     A, B = _as_batch(a, batch), _as_batch(b, batch)
-    Z = empty((*A.shape[:-1], B.shape[-1]), x.dtype, x)
-    product(A, B, None, Z)
+    Y = empty((*A.shape[:-1], B.shape[-1]), x1.dtype, x1)
+    product(A, B, None, Y)
 
-    def grad_x(dz: Array) -> Array:
+    def grad_x1(dy: Array) -> Array:
         dA = empty_like(A)
-        product(_seen_as(dz, Z.shape), B, None, dA, transpose_b=True)
-        return sum_to(dA.reshape(*batch, *a.shape[-2:]), a.shape).reshape(x.shape)
+        product(_seen_as(dy, Y.shape), B, None, dA, transpose_b=True)
+        return sum_to(dA.reshape(*batch, *a.shape[-2:]), a.shape).reshape(x1.shape)
 
-    def grad_y(dz: Array) -> Array:
+    def grad_x2(dy: Array) -> Array:
         dB = empty_like(B)
-        product(A, _seen_as(dz, Z.shape), None, dB, transpose_a=True)
-        return sum_to(dB.reshape(*batch, *b.shape[-2:]), b.shape).reshape(y.shape)
+        product(A, _seen_as(dy, Y.shape), None, dB, transpose_a=True)
+        return sum_to(dB.reshape(*batch, *b.shape[-2:]), b.shape).reshape(x2.shape)
 
-    return Z.reshape(shape), (grad_x, grad_y)
+    return Y.reshape(shape), (grad_x1, grad_x2)

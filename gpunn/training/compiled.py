@@ -35,7 +35,7 @@ class CompiledLoss:
     """Σ wᵢ Lᵢ over the outputs i that have a loss.
 
     `loss`: one for all outputs, or a list or dict of them; `loss_weights` likewise. With more than
-    one, the mean of each is kept as `<output>_loss`.
+    one, the mean of each Lᵢ is kept as `<output>_loss`.
     """
 
     def __init__(self, loss: Any, loss_weights: Any):
@@ -62,7 +62,8 @@ class CompiledLoss:
     def build(self, outputs: Outputs) -> None:
         """Decide which loss belongs to which output."""
         self.losses = outputs.spread("loss", self._given, share=True)
-        if isinstance(self._given, Mapping) and outputs.keys is None and None in self.losses:
+        names = set(outputs.names or ())
+        if isinstance(self._given, Mapping) and outputs.keys is None and names - set(self._given):
             raise ValueError(
                 f"The loss dict has the keys {sorted(self._given)}, the outputs are "
                 f"{outputs.names}. Give one for each, None where there is none."
@@ -99,10 +100,10 @@ class CompiledLoss:
                     f"Give y for it, or None as its loss."
                 )
             value = loss(t, x, w)
-            value = value if factor is None else value * factor
             if self.trackers:
                 tracker, rows = next(trackers), x.shape[0]
                 accumulate_mean(tracker.total, tracker.count, value, scale=rows, rows=rows)
+            value = value if factor is None else value * factor
             total = value if total is None else total + value
         if total is None:
             raise ValueError("All losses are None: there is nothing to minimize.")

@@ -6,7 +6,8 @@ from gpunn import naming
 from gpunn.backend import devices
 
 
-def clear_session() -> None:
-    """Start numbering of layer names anew and give cached buffers back."""
+def clear_session(free_memory: bool = True) -> None:
+    """Start numbering of layer names anew and give cached buffers back (unless told not to)."""
     naming.reset_names()
-    devices.current().release_cache()
+    if free_memory:
+        devices.current().release_cache()
