@@ -44,8 +44,8 @@ from gpunn.wrappers import SKLearnRegressor
 
 UNITS = 64
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
-SHARES = np.linspace(0.2, 1, 5)  # of the training rows of a fold
+SIZES = (1, 2, 8, 32, 128)
+SHARES = np.linspace(0.25, 1, 4)  # of the training rows of a fold
 SCORING = "neg_root_mean_squared_error"
 
 

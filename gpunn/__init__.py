@@ -79,7 +79,12 @@ _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 
 _OTHER_NAMES = {"KerasTensor": "SymbolicTensor"}
 
-__all__ = sorted({"__version__", *_MODULES, *_WHERE})
+__all__ = sorted({"__version__", "version", *_MODULES, *_WHERE})
+
+
+def version() -> str:
+    """The version of gpunn. (It hides the module of that name, whose content is above.)"""
+    return __version__
 
 
 def __getattr__(name: str) -> _Any:

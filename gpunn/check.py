@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpunn import config
+from gpunn.autodiff.dtypes import is_float
 from gpunn.backend import devices
 from gpunn.backend.kernel import Kernel, registry
 from gpunn.backend.routes import Route, routes_of
 
 #: The largest |gpu - reference| / (1 + |reference|) that counts as equal.
-TOLERANCES = {"float16": 1e-2, "float32": 2e-5, "float64": 1e-11}
+TOLERANCES = {"bfloat16": 8e-2, "float16": 1e-2, "float32": 2e-5, "float64": 1e-11}
 _OTHERS = "for other routes"
 _MARK = 77  # what integer outputs hold before a kernel runs; floating ones hold NaN
 
@@ -118,7 +119,7 @@ def _compare(
 
 def marked(array: np.ndarray) -> np.ndarray:
     """Where an array holds the mark of an output that nobody has written (bool has none)."""
-    if array.dtype.kind == "f":
+    if is_float(array.dtype):
         return np.isnan(array)
     return (array == _MARK) & (array.dtype.kind != "b")
 
@@ -127,7 +128,7 @@ def difference(expected: np.ndarray, received: np.ndarray) -> float:
     """max |received - expected| / (1 + |expected|); infinite where shape, NaN or ∞ disagree."""
     if expected.shape != received.shape or expected.dtype != received.dtype:
         return np.inf
-    if expected.dtype.kind != "f":
+    if not is_float(expected.dtype):
         return 0.0 if np.array_equal(expected, received) else np.inf
     wide, other = expected.astype(np.float64), received.astype(np.float64)
     finite = np.isfinite(wide)

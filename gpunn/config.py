@@ -9,6 +9,9 @@ from gpunn.changes import note_change
 from gpunn.errors import unknown_name
 
 _FLOATS = ("bfloat16", "float16", "float32", "float64")
+_INTEGERS = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+)  # fmt: skip
 _FORMATS = ("channels_last", "channels_first")
 
 _floatx = "float32"
@@ -22,16 +25,21 @@ _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 class DTypePolicy:
     """In which dtype a layer computes, and in which it keeps its weights.
 
-    A float dtype's name means both, None is floatx; ``"mixed_float16"`` and ``"mixed_bfloat16"``
-    compute in 16 bits and keep weights in float32.
+    A dtype's name means both; ``"mixed_float16"`` and ``"mixed_bfloat16"`` compute in 16 bits and
+    keep weights in float32. None is the policy of now. Integers are for layers without weights,
+    such as those of images.
 
     >>> gpunn.layers.Dense(10, dtype=gpunn.DTypePolicy("mixed_float16"))
     """
 
     def __init__(self, name: str | None = None):
-        name = _floatx if name is None else name
-        if name not in _FLOATS and name not in _MIXED:
-            raise unknown_name("dtype policy", name, (*_FLOATS, *_MIXED))
+        name = dtype_policy().name if name is None else name
+        if not isinstance(name, str):
+            raise TypeError(
+                f"A dtype policy is given by a name such as 'mixed_float16', received {name!r}."
+            )
+        if name not in _FLOATS and name not in _MIXED and name not in _INTEGERS:
+            raise unknown_name("dtype policy", name, (*_FLOATS, *_MIXED, *_INTEGERS))
         self.name = name
         self.compute_dtype = _MIXED.get(name, name)
         self.variable_dtype = "float32" if name in _MIXED else name
@@ -63,9 +71,16 @@ def dtype_policy() -> DTypePolicy:
 def set_dtype_policy(policy: str | DTypePolicy | None) -> None:
     """Set the policy of the layers made from now on; None: that of floatx.
 
+    "mixed_float16" is for GPUs. MEASURED
+
     >>> gpunn.config.set_dtype_policy("mixed_float16")
     """
     global _policy
+    if policy is not None and not isinstance(policy, (str, DTypePolicy)):
+        raise ValueError(
+            f"The dtype policy must be a name such as 'mixed_float16' or a DTypePolicy, received "
+            f"{policy!r}."
+        )
     _policy = DTypePolicy(policy) if isinstance(policy, str) else policy
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.autodiff.dtypes import as_dtype
+from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.random import host_generator
 from gpunn.naming import unique_name
 from gpunn.objects import Configurable
 from gpunn.ops import distributions, noise, sampling
-from gpunn.ops.creation import cast, convert_to_tensor
+from gpunn.ops.creation import convert_to_tensor
 from gpunn.ops.gathering import take
 from gpunn.ops.rules import normalize_axis
 from gpunn.seeding import next_seed
@@ -57,6 +57,14 @@ def _state(seed: int | SeedGenerator | None) -> Tensor:
     return SeedGenerator(seed).state
 
 
+def _float(name: str, dtype: Any) -> Any:
+    """The dtype to draw in."""
+    found = as_dtype(dtype)
+    if not is_float(found):
+        raise ValueError(f"random.{name}: dtype must be a float, received '{found}'. Cast later.")
+    return found
+
+
 def uniform(
     shape: Shape,
     minval: float = 0.0,
@@ -64,8 +72,10 @@ def uniform(
     dtype: Any = None,
     seed: int | SeedGenerator | None = None,
 ) -> Tensor:
-    """Numbers from U[minval, maxval)."""
-    return noise.uniform(_state(seed), shape, minval, maxval, dtype)
+    """Numbers from U[minval, maxval); integers for an integer dtype, as `randint`."""
+    if dtype is not None and as_dtype(dtype).kind in "iu":
+        return randint(shape, int(minval), int(maxval), dtype, seed)
+    return noise.uniform(_state(seed), shape, minval, maxval, _float("uniform", dtype))
 
 
 def normal(
@@ -76,7 +86,19 @@ def normal(
     seed: int | SeedGenerator | None = None,
 ) -> Tensor:
     """Numbers from N(mean, stddev²), by Box and Muller."""
-    return noise.normal(_state(seed), shape, mean, stddev, dtype)
+    return noise.normal(_state(seed), shape, mean, stddev, _float("normal", dtype))
+
+
+def truncated_normal(
+    shape: Shape,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = None,
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """Numbers from N(mean, stddev²), of those no further than two stddev from the mean."""
+    dtype = _float("truncated_normal", dtype)
+    return distributions.truncated_normal(_state(seed), tuple(shape), dtype) * stddev + mean
 
 
 def randint(
@@ -86,10 +108,16 @@ def randint(
     dtype: Any = "int32",
     seed: int | SeedGenerator | None = None,
 ) -> Tensor:
-    """Integers from minval to maxval - 1, each equally likely (made on the host)."""
-    seed = seed.next_seed() if isinstance(seed, SeedGenerator) else seed
-    generator = host_generator(next_seed() if seed is None else seed % 2**32, 0)
-    return cast(convert_to_tensor(generator.integers(minval, maxval, tuple(shape))), dtype)
+    """Integers from minval to maxval - 1, each equally likely."""
+    found = as_dtype(dtype)
+    if found.kind not in "iu":
+        raise ValueError(f"random.randint: dtype must be an integer, received '{found}'.")
+    if isinstance(minval, int) and isinstance(maxval, int) and minval >= maxval:
+        raise ValueError(
+            f"random.randint: there are no integers from minval={minval} to maxval - 1, received "
+            f"maxval={maxval}. Make it larger."
+        )
+    return distributions.integers(_state(seed), tuple(shape), minval, maxval, found)
 
 
 def categorical(
@@ -122,14 +150,26 @@ def gamma(
     shape: Shape, alpha: Any, dtype: Any = None, seed: int | SeedGenerator | None = None
 ) -> Tensor:
     """Numbers from the gamma distribution Γ(alpha); alpha broadcasts to the shape."""
-    return distributions.gamma(_state(seed), tuple(shape), alpha, as_dtype(dtype))
+    return distributions.gamma(_state(seed), tuple(shape), alpha, _float("gamma", dtype))
+
+
+def binomial(
+    shape: Shape,
+    counts: Any,
+    probabilities: Any,
+    dtype: Any = None,
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """How many of `counts` trials succeed, each with the given probability; both broadcast."""
+    dtype = _float("binomial", dtype)
+    return distributions.binomial(_state(seed), tuple(shape), counts, probabilities, dtype)
 
 
 def beta(
     shape: Shape, alpha: Any, beta: Any, dtype: Any = None, seed: int | SeedGenerator | None = None
 ) -> Tensor:
     """Numbers from the beta distribution B(alpha, beta), which broadcast to the shape."""
-    return distributions.beta(_state(seed), tuple(shape), alpha, beta, as_dtype(dtype))
+    return distributions.beta(_state(seed), tuple(shape), alpha, beta, _float("beta", dtype))
 
 
 def shuffle(x: Any, axis: int = 0, seed: int | SeedGenerator | None = None) -> Any:

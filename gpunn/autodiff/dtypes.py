@@ -21,8 +21,13 @@ _PYTHON = {bool: "bool", int: "int32", float: None}  # None: floatx
 @cache
 def _numpy_dtype(name: str) -> np.dtype:
     if name == "bfloat16":
-        import ml_dtypes  # CuPy's and JAX's bfloat16; not a core dependency
-
+        try:
+            import ml_dtypes  # CuPy's and JAX's bfloat16; not a core dependency
+        except ImportError:
+            raise DTypeError(
+                "bfloat16 needs the package ml_dtypes, which NumPy takes it from. Install it (pip "
+                "install ml_dtypes), or use float16 ('mixed_float16')."
+            ) from None
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name)
 

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from gpunn.autodiff import tape
 from gpunn.autodiff.arguments import arranged, parameters_of, unknown_option
 from gpunn.autodiff.dtypes import as_dtype, is_float, promote, to_float
@@ -74,6 +76,8 @@ def _as_tensors(inputs: tuple) -> tuple[list, bool]:
         if not isinstance(x, Tensor):
             if isinstance(x, SymbolicTensor):
                 symbolic = True
+            elif type(x) is np.float64 and len(inputs) > 1:
+                x = float(x)  # x / np.sqrt(64): a Python float by its class, and as weak
             elif x is not None and (type(x) not in _NUMBERS or len(inputs) == 1):
                 x = Tensor(asarray(x, None, _first_array(inputs)))
         tensors.append(x)

@@ -10,6 +10,7 @@ from gpunn.autodiff.dtypes import as_dtype, dtype_name
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array, Shape
 from gpunn.backend.thread import local
+from gpunn.backend.transfer import MOST_CONSTANTS, constant
 from gpunn.errors import DTypeError
 
 
@@ -17,8 +18,9 @@ class Tensor:
     """An n-dimensional array on a device.
 
     It takes part in NumPy-like expressions (``x + 1``, ``x @ w``, ``x[:, 0]``) and in every
-    function of `gpunn.ops`. ``np.asarray(t)`` and `numpy()` copy it to the host; CuPy, torch and
-    others read it without a copy through ``__cuda_array_interface__`` and DLPack.
+    function of `gpunn.ops`. ``np.asarray(t)`` and `numpy()` copy it to the host, and so do NumPy's
+    own functions (``np.sum(t)``), which return NumPy arrays; CuPy, torch and others read it
+    without a copy through ``__cuda_array_interface__`` and DLPack.
 
     >>> x = gpunn.ops.convert_to_tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> (x * 2).numpy()
@@ -85,6 +87,11 @@ class Tensor:
             return array.astype(dtype)
         return array.copy() if copy else array
 
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in _OF_SHAPE:  # a host read would end a recording
+            return function._implementation(*args, **kwargs)
+        return function(*_on_host(args), **_on_host(kwargs))
+
     @property
     def __cuda_array_interface__(self) -> dict:
         return self.data.__cuda_array_interface__
@@ -130,6 +137,20 @@ class Tensor:
         )
 
 
+_OF_SHAPE = {np.shape, np.ndim, np.size}
+
+
+def _on_host(value: Any) -> Any:
+    """`value` with each tensor in it, however deep, as its NumPy array."""
+    if isinstance(value, Tensor):
+        return value.numpy()
+    if isinstance(value, (list, tuple)):
+        return type(value)(_on_host(v) for v in value)
+    if isinstance(value, dict):
+        return {key: _on_host(v) for key, v in value.items()}
+    return value
+
+
 def note_host_read() -> None:
     """Tell a recorder that what comes next may depend on a value."""
     if local.recorder is not None:
@@ -152,9 +173,13 @@ def asarray(value: Any, dtype: Any = None, like: Array | None = None) -> Array:
     if isinstance(value, (list, tuple)) and any(isinstance(v, Tensor) for v in value):
         note_host_read()
         value = [devices.to_numpy(v.data) if isinstance(v, Tensor) else v for v in value]
+    is_plain = not hasattr(value, "dtype") and not _holds_numpy(value)
     if dtype is None and not hasattr(value, "dtype"):
         dtype = _python_dtype(value)
-    array = backend.asarray(value, None if dtype is None else as_dtype(dtype))
+    dtype = None if dtype is None else as_dtype(dtype)
+    if is_plain and local.recorder is not None and np.size(value) <= MOST_CONSTANTS:
+        return constant(np.asarray(value, dtype), backend)
+    array = backend.asarray(value, dtype)
     if array.dtype.kind == "c":
         raise DTypeError(f"Complex numbers are not supported (received dtype {array.dtype}).")
     return array

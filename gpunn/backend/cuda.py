@@ -26,6 +26,7 @@ _LOCAL_INCLUDE = re.compile(r'^\s*#\s*include\s+"([\w.]+)".*$', re.M)
 _NULL = np.uint64(0)  # CuPy passes None as 0xffffffff (cupy issue 9046)
 _CUDA_NAMES = {
     "float16": "__half",
+    "bfloat16": "__nv_bfloat16",
     "float32": "float",
     "float64": "double",
     "bool": "bool",
@@ -63,6 +64,12 @@ def read_source(name: str) -> str:
         return _LOCAL_INCLUDE.sub(lambda match: paste(match[1]), text)
 
     return paste(name)
+
+
+def source_for(name: str, expression: str) -> str:
+    """The text of a source with what this instance of its templates needs."""
+    header = "#include <cuda_bf16.h>\n" if "bfloat16" in expression else ""  # takes its time
+    return header + read_source(name)
 
 
 def cuda_type(dtype: Any) -> str:
@@ -146,7 +153,7 @@ class raw:  # noqa: N801
         key = (id(cupy), expression)
         if key not in self._compiled:
             module = cupy.RawModule(
-                code=read_source(self.file),
+                code=source_for(self.file, expression),
                 options=("-std=c++17",),
                 name_expressions=[expression],
             )

@@ -134,8 +134,8 @@ class device:  # noqa: N801  (reads as a function, like open())
     >>> with gpunn.device("gpu:0"):
     ...     model = gpunn.Sequential([...])
 
-    `device_name`: ``"cpu"``, ``"gpu"``, ``"gpu:1"``. An array stays on its device; operations on arrays
-    of two devices raise `DeviceError`.
+    `device_name`: ``"cpu"``, ``"gpu"``, ``"gpu:1"``. An array stays on its device; operations on
+    arrays of two devices raise `DeviceError`.
     """
 
     def __init__(self, device_name: str):

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpunn.backend.devices import empty
 from gpunn.backend.kernel import FLOATS, kernel
-from gpunn.backend.protocol import Array
+from gpunn.backend.protocol import Array, Backend
 
 
 def _copy_examples(rng: np.random.Generator, dtype: str) -> Iterable[tuple[tuple, dict]]:
@@ -48,3 +48,15 @@ def _fill_examples(rng: np.random.Generator, dtype: str) -> Iterable[tuple[tuple
 def fill(xp: Any, out: Array, value: float) -> None:
     """out = value, everywhere"""
     out.fill(value)
+
+
+MOST_CONSTANTS = 64  # elements that are worth a kernel each
+
+
+def constant(values: np.ndarray, backend: Backend) -> Array:
+    """A few values of the host, written by kernels, so that a recording repeats it."""
+    out = backend.empty(values.shape, values.dtype)
+    places = out.reshape(-1)
+    for i, value in enumerate(values.reshape(-1).tolist()):
+        fill(places[i : i + 1], value=value)
+    return out

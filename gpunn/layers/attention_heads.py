@@ -9,6 +9,7 @@ from gpunn import activations, constraints, initializers, ops, regularizers
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.errors import ShapeError
 from gpunn.layers.activation import Softmax
+from gpunn.layers.connecting import has_unknown_lengths, traced
 from gpunn.layers.layer import Layer
 from gpunn.layers.regularization import Dropout
 from gpunn.objects import serialize
@@ -73,15 +74,10 @@ class HeadProjection(Layer):
         free = tuple(x.shape[: -self.bound])
         width = prod(self.units)
         if self.bound > 1:
-            x = ops.reshape(x, known((*free, self.features)))
+            x = ops.reshape(x, (*free, self.features))
         bias = None if self.bias is None else ops.reshape(self.bias, (width,))
         y = ops.dense(x, ops.reshape(self.kernel, (self.features, width)), bias)
-        return self.activation(ops.reshape(y, known((*free, *self.units))))
-
-
-def known(shape: SymbolicShape) -> SymbolicShape:
-    """The shape for `reshape`, in which an unknown length is -1."""
-    return tuple(-1 if n is None else n for n in shape)
+        return self.activation(ops.reshape(y, (*free, *self.units)))
 
 
 class HeadedAttention(Layer):
@@ -92,6 +88,11 @@ class HeadedAttention(Layer):
 
     supports_masking = True
     head_size: int
+
+    def _computed(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if has_unknown_lengths((args, kwargs)):  # `call` computes with lengths
+            return traced(super()._computed, args, kwargs)
+        return super()._computed(args, kwargs)
 
     def _configure(self, given: dict[str, Any]) -> None:
         """Take the arguments that both layers have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpunn import ops
+from gpunn.autodiff.dtypes import is_float, to_float
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.layers.context import calls
@@ -41,7 +42,7 @@ class ImageAugmentation(Layer):
     # --- to override; images have rank 4 ---
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """What is to be done to these images, drawn from `seed` or from the layer's own stream."""
         raise NotImplementedError
@@ -80,7 +81,10 @@ class ImageAugmentation(Layer):
         images = wide["images"]
         training = training and not isinstance(images, SymbolicTensor)
         drawn = self.get_random_transformation(images) if training else None
-        wide["images"] = self.transform_images(images, drawn, training)
+        images = self.transform_images(images, drawn, training)
+        if not is_float(self.compute_dtype):
+            images = ops.cast(images, self.compute_dtype)
+        wide["images"] = images
         masks = "segmentation_masks"
         if masks in wide:
             wide[masks] = self.transform_segmentation_masks(wide[masks], drawn, training)
@@ -116,7 +120,7 @@ class ImageAugmentation(Layer):
         return ops.less(uniform(shape, dtype="float32", seed=stream), probability)
 
     def _compute(self, images: Any) -> Any:
-        return ops.cast(images, self.compute_dtype)
+        return ops.cast(images, to_float(self.compute_dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed, "data_format": self.data_format}
@@ -154,10 +158,10 @@ class RandomFlip(ImageAugmentation):
         self.mode = mode
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Whether each image is flipped, (N, 1, 1, 1)."""
-        shape = (images.shape[0], 1, 1, 1)
+        shape = (data.shape[0], 1, 1, 1)
         return ops.less_equal(uniform(shape, dtype="float32", seed=self._stream(seed)), 0.5)
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
@@ -204,10 +208,10 @@ class RandomCrop(ImageAugmentation):
         return sizes[0] - self.height, sizes[1] - self.width
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """The first row and the first column, (1,) each; None for images that are too small."""
-        room = self._room(images)
+        room = self._room(data)
         if min(room) < 0:
             return None
         seed = self._stream(seed)

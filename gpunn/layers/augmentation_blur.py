@@ -40,10 +40,10 @@ class RandomGaussianBlur(Recolored):
         self.value_range = checked_range("RandomGaussianBlur", value_range)
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """{"should_apply_blur": (N,), "blur_factor": (2,)}"""
-        chosen = self._chosen(images, self.factor, seed)
+        chosen = self._chosen(data, self.factor, seed)
         sigma = uniform((2,), *self.sigma, dtype="float32", seed=self._stream(seed))
         return {"should_apply_blur": chosen, "blur_factor": sigma + 1e-6}
 
@@ -75,10 +75,10 @@ class RandomSharpness(Recolored):
         self.value_range = sorted(checked_range("RandomSharpness", value_range))
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """The sharpness of each image: {"factor": (N,)}."""
-        shape = (images.shape[0],)
+        shape = (data.shape[0],)
         return {"factor": uniform(shape, *self.factor, dtype="float32", seed=self._stream(seed))}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import ops
-from gpunn.autodiff.dtypes import is_float
+from gpunn.autodiff.dtypes import is_float, to_float
 from gpunn.layers.augmentation import ImageAugmentation
 from gpunn.layers.augmentation_factor import overlapping
 from gpunn.random import uniform
@@ -33,7 +33,8 @@ class Recolored(ImageAugmentation):
 
     def _uniform(self, images: Any, low: float, high: float, seed: Any) -> Any:
         shape = (images.shape[0], 1, 1, 1)
-        return uniform(shape, low, high, dtype=self.compute_dtype, seed=self._stream(seed))
+        dtype = to_float(self.compute_dtype)
+        return uniform(shape, low, high, dtype=dtype, seed=self._stream(seed))
 
     def _unit(self, images: Any, back: bool = False) -> Any:
         """The images with `value_range` brought to (0, 1), or back."""
@@ -73,10 +74,10 @@ class RandomContrast(Recolored):
         self.value_range = checked_range("RandomContrast", value_range)
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """The factor of the contrast of each image."""
-        return self._uniform(images, 1 - self.factor[0], 1 + self.factor[1], seed)
+        return self._uniform(data, 1 - self.factor[0], 1 + self.factor[1], seed)
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training:
@@ -103,11 +104,11 @@ class RandomBrightness(Recolored):
         self.value_range = sorted(checked_range("RandomBrightness", value_range))
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """What is added to each image."""
         low, high = self.value_range
-        return self._uniform(images, *self.factor, seed) * float(high - low)
+        return self._uniform(data, *self.factor, seed) * float(high - low)
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training:

@@ -95,12 +95,12 @@ class RandomRotation(_Moved):
         self.factor = overlapping("RandomRotation", factor, -1, 1)
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Maps (N, 8): p -> R (p - c) + c, with the middle c."""
         low, high = self.factor
-        angle = self._uniform(images, (2 * pi * low, 2 * pi * high), seed)
-        cos, sin, (x, y) = ops.cos(angle), ops.sin(angle), self._center(images)
+        angle = self._uniform(data, (2 * pi * low, 2 * pi * high), seed)
+        cos, sin, (x, y) = ops.cos(angle), ops.sin(angle), self._center(data)
         return _maps(cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y)
 
     def get_config(self) -> dict[str, Any]:
@@ -136,12 +136,12 @@ class RandomTranslation(_Moved):
         return within("RandomTranslation", name, factor, lambda v: -1 <= v <= 1, "[-1, 1]")
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Maps (N, 8): p -> p - shift."""
-        height, width = (images.shape[axis] for axis in self.spatial_axes)
-        down = self._uniform(images, self._height, seed) * height
-        right = self._uniform(images, self._width, seed) * width
+        height, width = (data.shape[axis] for axis in self.spatial_axes)
+        down = self._uniform(data, self._height, seed) * height
+        right = self._uniform(data, self._width, seed) * width
         one, zero = ops.ones_like(down), ops.zeros_like(down)
         return _maps(one, zero, -right, zero, one, -down)
 
@@ -179,12 +179,12 @@ class RandomZoom(_Moved):
         return within("RandomZoom", name, factor, lambda v: -1 < v <= 1, "(-1, 1]")
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Maps (N, 8): p -> zoom (p - c) + c, with the middle c."""
-        x, y = self._center(images)
-        tall = self._uniform(images, self._height, seed) + 1
-        wide = tall if self._width is None else self._uniform(images, self._width, seed) + 1
+        x, y = self._center(data)
+        tall = self._uniform(data, self._height, seed) + 1
+        wide = tall if self._width is None else self._uniform(data, self._width, seed) + 1
         zero = ops.zeros_like(tall)
         return _maps(wide, zero, x - wide * x, zero, tall, y - tall * y)
 

@@ -40,10 +40,10 @@ class RandomHue(Recolored):
         self.value_range = checked_range("RandomHue", value_range)
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """By how much of the circle each hue is turned: {"factor": (N,)}."""
-        stream, shape = self._stream(seed), (images.shape[0],)
+        stream, shape = self._stream(seed), (data.shape[0],)
         back = ops.greater(uniform(shape, dtype="float32", seed=stream), 0.5)
         sign = 0.5 - ops.cast(back, "float32")
         return {"factor": uniform(shape, *self.factor, dtype="float32", seed=stream) * sign}
@@ -77,10 +77,10 @@ class RandomSaturation(Recolored):
         self.value_range = sorted(checked_range("RandomSaturation", value_range))
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """What the saturation of each image is multiplied by: {"factor": (N,)}."""
-        f = uniform((images.shape[0],), *self.factor, dtype="float32", seed=self._stream(seed))
+        f = uniform((data.shape[0],), *self.factor, dtype="float32", seed=self._stream(seed))
         return {"factor": f / (1 - f + _EPSILON)}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
@@ -109,10 +109,10 @@ class RandomGrayscale(ImageAugmentation):
         self.factor = factor
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Whether each image becomes grey, (N, 1, 1, 1)."""
-        shape = (images.shape[0], 1, 1, 1)
+        shape = (data.shape[0], 1, 1, 1)
         return ops.less(uniform(shape, dtype="float32", seed=self._stream(seed)), self.factor)
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
@@ -148,10 +148,10 @@ class RandomInvert(Recolored):
         self.value_range = checked_range("RandomInvert", value_range)
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Whether each image is inverted: {"apply_inversion": (N,)}."""
-        return {"apply_inversion": self._chosen(images, self.factor, seed)}
+        return {"apply_inversion": self._chosen(data, self.factor, seed)}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training:
@@ -194,11 +194,11 @@ class RandomColorJitter(Recolored):
         ]
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """What each of the layers does."""
         stream = self._stream(seed)
-        return [step.get_random_transformation(images, seed=stream) for step in self._steps]
+        return [step.get_random_transformation(data, seed=stream) for step in self._steps]
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import ops
+from gpunn.autodiff.dtypes import to_float
 from gpunn.layers.augmentation import ImageAugmentation
 from gpunn.layers.augmentation_color import Recolored, checked_range
 from gpunn.layers.augmentation_factor import overlapping
@@ -65,20 +66,20 @@ class RandomErasing(Recolored):
         self._colour: Any = None
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """{"apply_erasing": (N,), "batch_masks": where, "fill_value": what}"""
         stream = self._stream(seed)
-        shares = uniform((images.shape[0], 2), *self.scale, dtype="float32", seed=stream)
+        shares = uniform((data.shape[0], 2), *self.scale, dtype="float32", seed=stream)
         sides = ops.sqrt(shares)
-        masks, _ = _boxes(self, images, (sides[:, 1], sides[:, 0]), stream)
-        chosen = self._chosen(images, self.factor, seed)
-        fill = self._filling(images, stream)
+        masks, _ = _boxes(self, data, (sides[:, 1], sides[:, 0]), stream)
+        chosen = self._chosen(data, self.factor, seed)
+        fill = self._filling(data, stream)
         return {"apply_erasing": chosen, "batch_masks": masks, "fill_value": fill}
 
     def _filling(self, images: Any, seed: SeedGenerator) -> Any:
         if self.fill_value is None:
-            noise = normal(images.shape, dtype=self.compute_dtype, seed=seed)
+            noise = normal(images.shape, dtype=to_float(self.compute_dtype), seed=seed)
             return self._clipped(noise * float(self.value_range[1]))
         if self._colour is None:  # made once, or a step could not be recorded
             values = np.clip(np.asarray(self.fill_value, np.float32), *self.value_range)
@@ -133,11 +134,11 @@ class MixUp(_Mixed):
         self.alpha = alpha
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """{"mix_weight": (N,), "permutation_order": (N,)}"""
-        order, alpha = self._partners(images, seed), self.alpha
-        shape = (images.shape[0],)
+        order, alpha = self._partners(data, seed), self.alpha
+        shape = (data.shape[0],)
         weight = distributions.beta(self._stream(seed).state, shape, alpha, alpha, "float32")
         return {"mix_weight": weight, "permutation_order": order}
 
@@ -166,15 +167,15 @@ class CutMix(_Mixed):
         self.factor = overlapping("CutMix", factor, 0, 1)
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """{"permutation_order": (N,), "batch_masks": where, "mix_weight": (N, 1, 1, 1)}"""
-        stream, shape = self._stream(seed), (images.shape[0],)
+        stream, shape = self._stream(seed), (data.shape[0],)
         a = uniform((), *self.factor, dtype="float32", seed=stream) + 1e-6
         side = ops.sqrt(1 - distributions.beta(stream.state, shape, a, a, "float32"))
-        masks, area = _boxes(self, images, (side, side), stream)
+        masks, area = _boxes(self, data, (side, side), stream)
         return {
-            "permutation_order": self._partners(images, seed),
+            "permutation_order": self._partners(data, seed),
             "batch_masks": masks,
             "mix_weight": ops.reshape(1 - area, (-1, 1, 1, 1)),
         }

@@ -36,12 +36,12 @@ class RandomShear(_Moved):
         )
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Maps (N, 8)."""
-        sign = 1 - 2 * ops.cast(ops.greater(self._uniform(images, (0, 1), seed), 0.5), "float32")
-        down = self._uniform(images, self.y_factor, seed) * sign
-        right = self._uniform(images, self.x_factor, seed) * sign
+        sign = 1 - 2 * ops.cast(ops.greater(self._uniform(data, (0, 1), seed), 0.5), "float32")
+        down = self._uniform(data, self.y_factor, seed) * sign
+        right = self._uniform(data, self.x_factor, seed) * sign
         one, zero = ops.ones_like(sign), ops.zeros_like(sign)
         return _maps(one, right, zero, down, one, zero)
 
@@ -78,15 +78,15 @@ class RandomPerspective(ImageAugmentation):
         self.scale, self.interpolation, self.fill_value = scale, interpolation, fill_value
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """{"apply_perspective": (N,), "start_points": (1, 4, 2), "end_points": (N, 4, 2)}"""
-        chosen = self._chosen(images, self.factor, seed)
-        height, width = (images.shape[axis] for axis in self.spatial_axes)
+        chosen = self._chosen(data, self.factor, seed)
+        height, width = (data.shape[axis] for axis in self.spatial_axes)
         corner = ops.cast(ops.arange(4), "float32")
         x, y = ops.mod(corner, 2.0) * (width - 1), ops.floor(corner / 2) * (height - 1)
         start = ops.expand_dims(ops.stack([x, y], axis=-1), 0)
-        reach, shape = 0.5 * self.scale, (images.shape[0], 4, 2)
+        reach, shape = 0.5 * self.scale, (data.shape[0], 4, 2)
         moves = uniform(shape, -reach, reach, dtype="float32", seed=self._stream(seed))
         end = start + start * moves
         return {"apply_perspective": chosen, "start_points": start, "end_points": end}

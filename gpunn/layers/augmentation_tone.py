@@ -45,11 +45,11 @@ class RandomPosterization(_Toned):
         self.value_range = sorted(checked_range("RandomPosterization", value_range))
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """How many bits each image loses: {"shift_factor": (N,)}."""
         low, high = self.factor
-        bits = uniform((images.shape[0],), low, high, dtype="float32", seed=self._stream(seed))
+        bits = uniform((data.shape[0],), low, high, dtype="float32", seed=self._stream(seed))
         return {"shift_factor": 8 - ops.floor(bits)}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
@@ -82,11 +82,11 @@ class Solarization(_Toned):
         self.value_range = sorted(checked_range("Solarization", value_range))
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """{"additions": (N, 1, 1, 1), "thresholds": (N, 1, 1, 1)}"""
         additions, thresholds = (
-            self._uniform(images, low, high * 255, seed)
+            self._uniform(data, low, high * 255, seed)
             for low, high in (self.addition_factor, self.threshold_factor)
         )
         return {"additions": additions, "thresholds": thresholds}
@@ -104,7 +104,7 @@ class _Determined(_Toned):
     """Base: nothing is drawn."""
 
     def get_random_transformation(
-        self, images: Any, training: bool = True, seed: Any = None
+        self, data: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """None."""
         return None

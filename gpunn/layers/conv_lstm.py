@@ -11,7 +11,7 @@ from gpunn.errors import ShapeError
 from gpunn.layers.convolution import positive
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.rnn import RNN
-from gpunn.layers.rnn_cell import DropoutCell, settings_of
+from gpunn.layers.rnn_cell import DropoutCell, settings_of, show_settings_of_cell
 from gpunn.objects import serialize
 from gpunn.ops.windows import (
     check_padding,
@@ -191,6 +191,15 @@ class ConvLSTM(RNN):
         del config["cell"]
         own = super(RNN, self).get_config()  # name, dtype and the like are the layer's
         return {**config, **own}
+
+
+show_settings_of_cell(
+    ConvLSTM, "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate",
+    "activation", "recurrent_activation", "use_bias", "kernel_initializer",
+    "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer",
+    "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint",
+    "bias_constraint", "dropout", "recurrent_dropout", "seed",
+)  # fmt: skip
 
 
 class ConvLSTM1D(ConvLSTM):

@@ -160,7 +160,7 @@ class Lambda(Layer):
             shape = self.output_shape
             shape = shape(inputs.shape) if callable(shape) else shape
             return SymbolicTensor(
-                (inputs.shape[0], *shape) if None not in shape else shape, self.dtype
+                (inputs.shape[0], *shape) if None not in shape else shape, self.compute_dtype
             )
         context = {"mask": mask, "training": training}
         wanted = {name: context[name] for name in self._asks_for}

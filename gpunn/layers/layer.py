@@ -9,7 +9,7 @@ from typing import Any
 
 from gpunn import constraints, dtype_policies, initializers, regularizers
 from gpunn.autodiff.dtypes import as_dtype, is_float
-from gpunn.autodiff.symbolic import Node, SymbolicTensor
+from gpunn.autodiff.symbolic import Node, SymbolicTensor, tracing
 from gpunn.autodiff.tensor import Tensor, asarray
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.changes import note_change
@@ -260,12 +260,12 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         return outputs
 
     def _computed(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        unknown = self._is_users and has_unknown_lengths((args, kwargs))
         try:
-            if self._is_users and has_unknown_lengths((args, kwargs)):
-                return traced(self.call, args, kwargs)
-            return self.call(*args, **kwargs)
-        except SymbolicError:  # it needs values
-            if not self._declares_outputs():
+            return traced(self.call, args, kwargs) if unknown else self.call(*args, **kwargs)
+        except Exception as error:  # it may need values, or the lengths for which others stood in
+            may_need = unknown or tracing.on or isinstance(error, SymbolicError)
+            if not (may_need and self._declares_outputs()):
                 raise
             return self._declared(args, kwargs)
 

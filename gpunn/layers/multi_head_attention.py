@@ -8,7 +8,7 @@ from typing import Any
 
 from gpunn import ops
 from gpunn.autodiff.symbolic import SymbolicShape
-from gpunn.layers.attention_heads import HeadedAttention, check_lengths, known, positive
+from gpunn.layers.attention_heads import HeadedAttention, check_lengths, positive
 
 
 class MultiHeadAttention(HeadedAttention):
@@ -147,14 +147,14 @@ class MultiHeadAttention(HeadedAttention):
         if len(over) == 1:
             return x
         lead = tuple(x.shape[: len(batch)])
-        return ops.reshape(x, known((*lead, prod(x.shape[len(batch) : -1]), x.shape[-1])))
+        return ops.reshape(x, (*lead, prod(x.shape[len(batch) : -1]), x.shape[-1]))
 
     def _heads_last(self, y: Any, lengths: tuple[int, ...]) -> Any:
         """(N, ..., heads, T, e) -> (N, ..., heads, e)."""
         rank = len(y.shape) - 1 + len(lengths)
         batch, over = self._order(rank)
         if len(over) > 1:
-            y = ops.reshape(y, known((*y.shape[: len(batch)], *lengths, y.shape[-1])))
+            y = ops.reshape(y, (*y.shape[: len(batch)], *lengths, y.shape[-1]))
         order = (*batch, *over, rank - 1)
         return ops.transpose(y, tuple(order.index(a) for a in range(rank)))
 

@@ -50,7 +50,8 @@ class Rescaling(Layer):
         return ops.convert_to_tensor(array)
 
     def call(self, inputs: Any) -> Any:
-        return ops.cast(inputs, self.compute_dtype) * self._scale + self._offset
+        y = ops.cast(inputs, self.compute_dtype) * self._scale + self._offset
+        return ops.cast(y, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale, "offset": self.offset}
@@ -249,10 +250,11 @@ class Normalization(Layer):
             )
 
     def call(self, inputs: Any) -> Any:
-        inputs = ops.cast(inputs, self.compute_dtype)
+        x = ops.cast(inputs, self.dtype)
         mean, variance = ops.reshape(self.mean, self._wide), ops.reshape(self.variance, self._wide)
         scale = ops.maximum(ops.sqrt(variance), settings.epsilon())
-        return inputs * scale + mean if self.invert else (inputs - mean) / scale
+        y = x * scale + mean if self.invert else (x - mean) / scale
+        return ops.cast(y, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         own = {"axis": self.axis, "mean": self.input_mean, "variance": self.input_variance,

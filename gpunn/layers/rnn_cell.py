@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -149,3 +150,10 @@ class GatedCell(DropoutCell):
 def settings_of(given: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a constructor, without self, the class and kwargs."""
     return {k: v for k, v in given.items() if k not in ("self", "__class__", "kwargs")}
+
+
+def show_settings_of_cell(layer: type, *names: str) -> None:
+    """Give a class of layers properties that read those of its `cell`."""
+    for name in names:
+        read = attrgetter(f"cell.{name}")
+        setattr(layer, name, property(read, doc=f"The cell's {name}."))

@@ -9,7 +9,7 @@ from gpunn import activations, ops, random
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
 from gpunn.layers.rnn import RNN
-from gpunn.layers.rnn_cell import GatedCell, settings_of
+from gpunn.layers.rnn_cell import GatedCell, settings_of, show_settings_of_cell
 from gpunn.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell
 from gpunn.ops.rnn import gru_sequence, lstm_sequence, simple_rnn_sequence
 
@@ -83,17 +83,12 @@ class FusedRNN(RNN):
         return {**config, **own, "activity_regularizer": regularizer}
 
 
-def _of_cell(name: str) -> property:
-    return property(lambda self: getattr(self.cell, name), doc=f"The cell's {name}.")
-
-
-for _name in (
-    "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer",
+show_settings_of_cell(
+    FusedRNN, "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer",
     "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer",
     "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint",
     "bias_constraint", "dropout", "recurrent_dropout", "reset_after", "seed",
-):  # fmt: skip
-    setattr(FusedRNN, _name, _of_cell(_name))
+)  # fmt: skip
 
 
 class SimpleRNN(FusedRNN):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpunn import config, ops
+from gpunn import ops
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor
@@ -22,15 +22,8 @@ _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 class HostLayer(Layer):
     """A layer that takes strings, lists and arrays of the host beside tensors.
 
-    `dtype` is that of its outputs, which may be integers.
+    `dtype` is that of its outputs, which may be integers; of a mixed policy, float32.
     """
-
-    def __init__(self, dtype: Any = None, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.dtype = config.floatx() if dtype is None else as_dtype(dtype).name
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dtype": self.dtype}
 
     def _as_input(self, value: Any, positional: bool = False) -> Any:
         return value

@@ -8,7 +8,7 @@ from typing import Any
 from gpunn import ops
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.tensor import Tensor
-from gpunn.losses.alignment import INT32, as_tensor, convert, is_tensor
+from gpunn.losses.alignment import INT32, as_tensor, convert, is_tensor, same_rank
 from gpunn.losses.functions import FUNCTIONS, OF_CLASSES, OF_INTEGERS
 from gpunn.losses.reduction import BOOL, check_reduction, reduce_losses
 from gpunn.naming import to_snake_case, unique_name
@@ -80,7 +80,10 @@ def _both(mask: Any, other: Any) -> Any:
 
 
 class LossFunctionWrapper(Loss):
-    """The `Loss` of a function `fn(y_true, y_pred, **kwargs)` that gives one loss a sample."""
+    """The `Loss` of a function `fn(y_true, y_pred, **kwargs)` that gives one loss a sample.
+
+    Targets `(batch,)` of predictions `(batch, 1)` reach the function as `(batch, 1)`.
+    """
 
     def __init__(
         self,
@@ -96,6 +99,8 @@ class LossFunctionWrapper(Loss):
         self.takes_integers, self.takes_labels = fn in OF_INTEGERS, fn in OF_CLASSES
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        if is_tensor(y_true) and is_tensor(y_pred):
+            y_true, y_pred = same_rank(y_true, y_pred)
         values = self.fn(y_true, y_pred, **self.options)
         if not is_tensor(values):
             raise ValueError(

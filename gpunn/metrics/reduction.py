@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from gpunn import ops
+from gpunn.autodiff.dtypes import is_float
 from gpunn.autodiff.tape import no_grad
 from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError
-from gpunn.losses.alignment import as_tensor, same_rank
+from gpunn.losses.alignment import as_tensor, dtype_of, is_tensor, same_rank
 from gpunn.metrics.functions import FUNCTIONS
 from gpunn.metrics.metric import Metric
 from gpunn.objects import lookup, serialize
@@ -120,11 +121,17 @@ class MeanMetricWrapper(Mean):
     ) -> None:
         """Add a batch; weights `(n,)`, or more axes of the values."""
         with no_grad():
-            values = as_tensor(self.fn(y_true, y_pred, **self.options), self._dtype, self.total)
+            x = self._wide(y_pred)
+            values = as_tensor(self.fn(y_true, x, **self.options), self._dtype, self.total)
             for mask in (getattr(y_pred, "_keras_mask", None), values._keras_mask):
                 if mask is not None:
                     values, sample_weight = _masked(self.name, values, sample_weight, mask)
         super().update_state(values, sample_weight)
+
+    def _wide(self, y_pred: Any) -> Any:
+        """Predictions in 16 bits are compared in the metric's dtype: squares would overflow."""
+        half = is_tensor(y_pred) and is_float(y_pred.dtype) and dtype_of(y_pred).itemsize == 2
+        return ops.cast(y_pred, self._dtype) if half else y_pred
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "fn": serialize(self.fn), **self.options}

@@ -18,9 +18,12 @@ def parts_of(model: Any, state: bool = True) -> dict[str, Any]:
     parts = {"class": type(model), "config": model.get_config(), "custom_objects": custom}
     if state:
         parts["variables"] = [v.numpy() for v in model.variables]
+        if model._graph is None:
+            _check_config_makes(model, _made(parts))
     if model.compiled:
-        parts["compile"] = _compile_arguments(model)
-        optimizer = model.optimizer
+        optimizer = model.optimizer  # wrapped for float16 already, if it had to be
+        given = {**model._compile_given, "auto_scale_loss": False}
+        parts["compile"] = {name: v for name, v in given.items() if name != "optimizer"}
         parts["optimizer"] = (type(optimizer), optimizer.get_config())
         if state and optimizer.built:
             number = {id(v): i for i, v in enumerate(model.variables)}
@@ -31,16 +34,8 @@ def parts_of(model: Any, state: bool = True) -> dict[str, Any]:
 
 def restored(parts: dict[str, Any]) -> Any:
     """The model of `parts_of`."""
-    with custom_object_scope(parts["custom_objects"]):
-        model = parts["class"].from_config(parts["config"])
-    values = parts.get("variables", [])
-    if values and len(model.variables) != len(values):
-        raise ValueError(
-            f"Model '{model.name}' ({type(model).__name__}) cannot be copied or pickled with its "
-            f"{len(values)} weights: its config makes {len(model.variables)}. Make a new one as "
-            f"this one was made, call it once, and use set_weights(model.get_weights())."
-        )
-    for variable, value in zip(model.variables, values):
+    model = _made(parts)
+    for variable, value in zip(model.variables, parts.get("variables", [])):
         variable.assign(value)
     if "compile" in parts:
         cls, config = parts["optimizer"]
@@ -60,18 +55,19 @@ def untrained_copy(model: Any) -> Any:
     return restored(copy.deepcopy(parts_of(model, state=False)))
 
 
-def _compile_arguments(model: Any) -> dict[str, Any]:
-    metrics, weighted_metrics = model._compile_metrics._given
-    return {
-        "loss": model.loss,
-        "loss_weights": model._compile_loss._weights,
-        "metrics": metrics,
-        "weighted_metrics": weighted_metrics,
-        "run_eagerly": model.run_eagerly,
-        "steps_per_execution": model.steps_per_execution,
-        "jit_compile": model.jit_compile,
-        "auto_scale_loss": False,  # the optimizer has been wrapped already, if it had to be
-    }
+def _made(parts: dict[str, Any]) -> Any:
+    with custom_object_scope(parts["custom_objects"]):
+        return parts["class"].from_config(parts["config"])
+
+
+def _check_config_makes(model: Any, other: Any) -> None:
+    """Refuse a model whose config does not make its weights; better now than when it is read."""
+    if len(model.variables) not in (0, len(other.variables)):
+        raise ValueError(
+            f"Model '{model.name}' ({type(model).__name__}) cannot be copied or pickled with its "
+            f"{len(model.weights)} weights: its config makes {len(other.weights)}. Make a new one "
+            f"as this one was made, call it once, and use set_weights(model.get_weights())."
+        )
 
 
 def _is_users(cls: type) -> bool:

@@ -39,7 +39,12 @@ class Graph:
         self.nodes = _in_order(self.inputs, self.outputs)
         called = [node.call for node in self.nodes if isinstance(node.call, Layer)]
         self.layers: list[Layer] = list({id(layer): layer for layer in called}.values())
+        by_call: dict[int, list[Node]] = {}
+        for node in self.nodes:
+            by_call.setdefault(key_of(node), []).append(node)
+        self.calls = list(by_call.values())  # the nodes of each layer, and of each op
         self.names = self._named()
+        self._places = self._found_places()
         self._poolings = self._found_poolings()
 
     # --- names ---
@@ -70,6 +75,23 @@ class Graph:
         node: Any = tensor.node
         found = self.names.get(id(node))  # None of what was cut off before an input
         return found or tensor.name or node.call.__name__.strip("_")
+
+    def place_of(self, tensor: SymbolicTensor) -> tuple[str, int, int]:
+        """Where a tensor comes from: layer or op, number of its call, number of the output."""
+        return self._places[id(tensor)]
+
+    def _found_places(self) -> dict[int, tuple[str, int, int]]:
+        return {
+            id(tensor): (self.names[id(node)], call, output)
+            for nodes in self.calls
+            for call, node in enumerate(nodes)
+            for output, tensor in enumerate(node.outputs)
+        }
+
+    def label(self, tensor: SymbolicTensor) -> str:
+        """`place_of` as `name[call][output]`."""
+        name, call, output = self.place_of(tensor)
+        return f"{name}[{call}][{output}]"
 
     @property
     def input_names(self) -> list[str]:
@@ -162,7 +184,7 @@ class Graph:
         """The node that alone takes the output of a convolution, by the id of the latter's node."""
         users: dict[int, list[Node]] = {}
         for node in self.nodes:
-            for tensor in _inputs_of(node):
+            for tensor in inputs_of(node):
                 users.setdefault(id(tensor), []).append(node)
         kept = set(map(id, self.outputs))
         found = {}
@@ -178,7 +200,8 @@ def _is_input(tensor: SymbolicTensor) -> bool:
     return tensor.node is not None and isinstance(tensor.node.call, InputLayer)
 
 
-def _inputs_of(node: Node) -> list[SymbolicTensor]:
+def inputs_of(node: Node) -> list[SymbolicTensor]:
+    """The symbolic tensors that a call takes, in order."""
     found = leaves((node.args, node.kwargs))
     return [value for value in found if isinstance(value, SymbolicTensor)]
 
@@ -216,7 +239,7 @@ def _in_order(inputs: list[Any], outputs: list[Any]) -> list[Node]:
     for node in reversed(finished):
         key = key_of(node)
         depth[id(node)] = of_call[key] = max(depth[id(node)], of_call.get(key, 0))
-        for before in _nodes_of(_inputs_of(node), starts):
+        for before in _nodes_of(inputs_of(node), starts):
             depth[id(before)] = max(depth[id(before)], depth[id(node)] + 1)
     for node in _nodes_of(inputs, starts):
         if isinstance(node.call, InputLayer) and id(node) not in depth:  # of no use
@@ -241,5 +264,5 @@ def _walk(outputs: list[Any], starts: set[int], met: dict[int, int]) -> Iterator
             yield node
         elif id(node) not in done:
             met.setdefault(key_of(node), len(met))
-            before = _nodes_of(_inputs_of(node), starts)
+            before = _nodes_of(inputs_of(node), starts)
             stack += [(node, True), *((b, False) for b in reversed(before))]

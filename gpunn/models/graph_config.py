@@ -10,11 +10,11 @@ import numpy as np
 
 from gpunn import ops
 from gpunn.autodiff.op import registry
-from gpunn.autodiff.symbolic import Node, SymbolicTensor
+from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import unknown_name
 from gpunn.layers import InputLayer, Layer
-from gpunn.models.graph import Graph, key_of
+from gpunn.models.graph import Graph
 from gpunn.objects import serialize
 from gpunn.ops.composite import composites
 from gpunn.structure import leaves
@@ -25,15 +25,9 @@ def graph_config(graph: Graph) -> dict[str, Any]:
 
     A tensor is told by `[name of the layer or op, number of the call, number of the output]`.
     """
-    calls: dict[int, list[Node]] = {}
-    for node in graph.nodes:
-        calls.setdefault(key_of(node), []).append(node)
-    number = {id(node): i for nodes in calls.values() for i, node in enumerate(nodes)}
 
     def reference(tensor: SymbolicTensor) -> list[Any]:
-        node: Any = tensor.node
-        output = next(i for i, y in enumerate(node.outputs) if y is tensor)
-        return [graph.name_of(tensor), number[id(node)], output]
+        return list(graph.place_of(tensor))
 
     def plain(value: Any) -> Any:
         if isinstance(value, SymbolicTensor):
@@ -42,7 +36,7 @@ def graph_config(graph: Graph) -> dict[str, Any]:
         return _plain(value, plain)
 
     layers = []
-    for nodes in calls.values():
+    for nodes in graph.calls:
         first = nodes[0]
         is_op = not isinstance(first.call, Layer)
         entry = (

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.layers import Layer, deserialize
 from gpunn.models.copying import parts_of, restored
-from gpunn.models.graph import Graph
+from gpunn.models.graph import Graph, key_of
 from gpunn.models.graph_config import graph_config, graph_of
 from gpunn.models.summary import print_summary
 from gpunn.naming import unique_name
+from gpunn.objects import custom_object_scope, objects_in_scope
+from gpunn.saving.serialization import deserialize_keras_object, serialize_keras_object
 from gpunn.training.trainer import Trainer
 from gpunn.tree import flatten
 
@@ -39,7 +42,8 @@ class Model(Trainer, Layer):
 
     #: Attributes that belong to training, not to the model's weights.
     _untracked = (*Layer._untracked, "_graph", "optimizer", "loss", "_compile_loss",
-                  "_compile_metrics", "_loss_tracker", "history", "_step")  # fmt: skip
+                  "_compile_metrics", "_compile_given", "_loss_tracker", "history",
+                  "_step")  # fmt: skip
     _outside_steps = ("history", "stop_training")
     supports_masking = True
 
@@ -164,11 +168,22 @@ class Model(Trainer, Layer):
     def summary(
         self,
         line_length: int | None = None,
+        positions: Sequence[float] | None = None,
         print_fn: Callable[[str], None] | None = None,
+        expand_nested: bool = False,
         show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
-        """Print a table of the layers, their output shapes and numbers of parameters."""
-        print_summary(self, self._output_shapes(), line_length, print_fn, show_trainable)
+        """Print a table of the layers, their output shapes and numbers of parameters.
+
+        Models with branches have a column that says which calls each layer is connected to:
+        `layer[number of its call][number of its output]`. `expand_nested`: show the layers of
+        models inside. `layer_range`: the names (or patterns) of the first and the last layer.
+        `positions`: where the columns end, as fractions of the line.
+        """
+        print_summary(
+            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
+        )
 
     def get_config(self) -> dict[str, Any]:
         if self._graph is None or type(self).call is not Model.call:
@@ -176,12 +191,20 @@ class Model(Trainer, Layer):
         return {"name": self.name, "trainable": self.trainable, **graph_config(self._graph)}
 
     @classmethod
-    def from_config(cls, config: Any) -> Any:
-        """The model that a config describes, with new weights."""
+    def from_config(cls, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The model that a config describes, with new weights.
+
+        `custom_objects`: classes and functions of one's own by their name.
+        """
         if "input_layers" not in config:
             return cls(**config)
-        inputs, outputs = graph_of(config, deserialize)
+        with custom_object_scope({**objects_in_scope(), **(custom_objects or {})}):
+            inputs, outputs = graph_of(config, deserialize)
         return cls(inputs, outputs, name=config["name"], trainable=config["trainable"])
+
+    def to_json(self, **options: Any) -> str:
+        """The description of the model, without weights, as JSON; `options` of `json.dumps`."""
+        return json.dumps(serialize_keras_object(self), **options)
 
     def __reduce__(self) -> Any:
         """For `pickle` and `copy.deepcopy`."""
@@ -190,7 +213,7 @@ class Model(Trainer, Layer):
     def _output_shapes(self) -> dict[int, Any]:
         """The output shapes of the first call, by id of the layer; the batch axis None."""
         if self._graph is not None:
-            return {id(n.call): _shape_of(n.outputs) for n in reversed(self._graph.nodes)}
+            return {key_of(n): _shape_of(n.outputs) for n in reversed(self._graph.nodes)}
         return {id(layer): any_batch(layer._first_output) for layer in self.layers}
 
     def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
@@ -209,3 +232,8 @@ def any_batch(shape: Any) -> Any:
     if isinstance(shape, dict):
         return {k: any_batch(s) for k, s in shape.items()}
     return (None, *shape[1:]) if shape else "?"
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The model that `Model.to_json` described, with new weights."""
+    return deserialize_keras_object(json.loads(json_string), custom_objects)

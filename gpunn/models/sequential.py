@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
@@ -11,7 +11,7 @@ from gpunn.layers import Input, InputSpec, Layer, deserialize
 from gpunn.layers.convolution import Conv
 from gpunn.models.fitting import fit_rank
 from gpunn.models.model import Model, any_batch
-from gpunn.objects import serialize
+from gpunn.objects import custom_object_scope, objects_in_scope, serialize
 
 
 class Sequential(Model):
@@ -42,13 +42,14 @@ class Sequential(Model):
 
     # --- the list of layers ---
 
-    def add(self, layer: Any) -> None:
-        """Append a layer (or an `Input`, first)."""
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Append a layer (or an `Input`, first). `rebuild`: make its weights now, if it can be."""
         self._append(layer)
-        self._build_if_known()
+        if rebuild:
+            self._build_if_known()
 
-    def pop(self) -> Layer:
-        """Remove and return the last layer."""
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Remove and return the last layer. The others keep their weights in any case."""
         if not self._layers:
             raise ValueError(f"Sequential '{self.name}' has no layer to remove.")
         layer = self._layers.pop()
@@ -192,10 +193,13 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: Any) -> Sequential:
+    def from_config(
+        cls, config: Any, custom_objects: Mapping[str, Any] | None = None
+    ) -> Sequential:
         shape = config.get("build_input_shape")
         first = [] if shape is None else [Input(batch_shape=shape)]
-        layers = [deserialize(c) for c in config["layers"]]
+        with custom_object_scope({**objects_in_scope(), **(custom_objects or {})}):
+            layers = [deserialize(c) for c in config["layers"]]
         return cls([*first, *layers], trainable=config["trainable"], name=config["name"])
 
 

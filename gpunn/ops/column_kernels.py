@@ -36,7 +36,7 @@ def _cases() -> list[tuple[Windows, int]]:
 def _vector(channels: int, *arrays: Array) -> int:
     """How many channels a thread may handle at once: what divides C and the addresses."""
     itemsize = arrays[0].dtype.itemsize
-    addresses = [getattr(a.data, "ptr", 0) for a in arrays]  # 0: of the host, for examples
+    addresses = [0 if isinstance(a, np.ndarray) else a.data.ptr for a in arrays]  # 0: examples
     n = _VECTOR // itemsize
     while n > 1 and (channels % n or any(ptr % (n * itemsize) for ptr in addresses)):
         n //= 2

@@ -135,7 +135,7 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
         return nonzero(condition)
     if x1 is None or x2 is None:
         raise ValueError("where: x1 and x2 go together. Give both, or none of them.")
-    x, y = x1, x2
+    x, y = (float(v) if type(v) is np.float64 else v for v in (x1, x2))  # weak, as in `op`
     like = next((v.data for v in (condition, x, y) if isinstance(v, Tensor)), None)
     numbers = (int, float, bool)
     if type(x) in numbers and type(y) in numbers:

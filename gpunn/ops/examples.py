@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.dtypes import is_float
+
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0, 3), (7,), (5, 33), (3, 4, 65))
 
 Example = tuple[tuple, dict]
@@ -18,7 +20,7 @@ Example = tuple[tuple, dict]
 def unwritten(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An output buffer in which unwritten elements can be seen."""
     dtype = np.dtype(dtype)
-    return np.full(shape, np.nan if dtype.kind == "f" else 77, dtype)
+    return np.full(shape, np.nan if is_float(dtype) else 77, dtype)
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -21,7 +21,7 @@ from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import packed
 from gpunn.errors import ShapeError
 from gpunn.ops.examples import normal, unwritten
-from gpunn.ops.softmax import exp_shifted
+from gpunn.ops.softmax import exp_shifted, row_sums
 
 # --- kernels: (x, target, loss, dx) with x of shape (rows, n), loss (rows,) ---
 
@@ -87,7 +87,7 @@ def sparse_softmax_cross_entropy(xp: Any, x: Array, labels: Array, loss: Array, 
     flat = dx.reshape(-1)
     picked = flat[marked]
     xp.exp(dx, out=dx)
-    total = dx.sum(axis=1, keepdims=True)
+    total = row_sums(xp, dx)
     values = xp.log(total[:, 0]) - picked
     xp.copyto(loss, xp.where(valid, values, xp.nan), casting="same_kind")
     dx /= total

@@ -102,5 +102,4 @@ def install() -> None:
             setattr(cls, name if name in _METHODS else f"__{name}__", function)
         setattr(cls, "__hash__", object.__hash__)  # noqa: B010  (== compares elements)
         setattr(cls, "__array_priority__", 100)  # noqa: B010  (ndarray + tensor is a tensor)
-    Tensor.__array_ufunc__ = None  # type: ignore[attr-defined]
     Tensor.__iter__ = lambda self: iter(splitting.unstack(self))  # type: ignore[attr-defined]

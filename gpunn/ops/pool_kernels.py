@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.dtypes import is_float
 from gpunn.backend.cuda import THREADS, blocks, contiguous, raw
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
@@ -38,7 +39,7 @@ def _twin(function: str, result: int) -> raw:
         return (blocks(sizes[result]),), (THREADS,), arguments, 0
 
     def types(*arrays: Array, axes: Axes) -> tuple:
-        index = [a.dtype for a in arrays if a.dtype.kind != "f"]
+        index = [a.dtype for a in arrays if not is_float(a.dtype)]
         even = "true" if all(a.parts == 1 for a in axes) else "false"
         return arrays[0].dtype, *index, even
 

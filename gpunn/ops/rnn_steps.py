@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.dtypes import is_float
 from gpunn.backend import cublaslt, devices
-from gpunn.backend.cuda import blocks, contiguous, raw, read_source
+from gpunn.backend.cuda import blocks, contiguous, raw, source_for
 from gpunn.backend.devices import empty
-from gpunn.backend.kernel import FLOATS, Kernel
+from gpunn.backend.kernel import Kernel
 from gpunn.backend.protocol import Array
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.gemm import gemm
@@ -48,9 +49,9 @@ def launch(kernel: Kernel, *arrays: Array | None, **options: Any) -> None:
 
 
 def suits_raw(*arrays: Array | None) -> bool:
-    """Whether raw kernels take these arrays: contiguous ones, none of them empty or bfloat16."""
+    """Whether raw kernels take these arrays: contiguous ones of floats or bool, none empty."""
     given = [a for a in arrays if a is not None]
-    known = all(a.dtype.name in (*FLOATS, "bool") and a.size > 0 for a in given)
+    known = all((is_float(a.dtype) or a.dtype.kind == "b") and a.size > 0 for a in given)
     return known and contiguous(*given)
 
 
@@ -88,7 +89,7 @@ class persistent(raw):  # noqa: N801
         key = (id(cupy), expression)
         if key not in self._compiled:
             module = cupy.RawModule(
-                code=read_source(self.file),
+                code=source_for(self.file, expression),
                 options=("-std=c++17",),
                 name_expressions=[expression],
                 enable_cooperative_groups=True,
@@ -134,10 +135,10 @@ def wide(*written: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
         @functools.wraps(reference)
         def wrapped(xp: Any, *arrays: Any, **options: Any) -> None:
-            if not any(a is not None and a.dtype == np.float16 for a in arrays):
+            halves = [a is not None and a.dtype.itemsize == 2 for a in arrays]
+            if not any(halves):
                 reference(xp, *arrays, **options)
                 return
-            halves = [a is not None and a.dtype == np.float16 for a in arrays]
             floats = [a.astype(np.float32) if h else a for a, h in zip(arrays, halves)]
             reference(xp, *floats, **options)
             for name, array, result in zip(names, arrays, floats):

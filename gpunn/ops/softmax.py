@@ -15,6 +15,7 @@ from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import packed
 from gpunn.ops.examples import normal, unwritten
+from gpunn.ops.normalization_statistics import statistics_dtype
 from gpunn.ops.rules import normalize_axis
 
 _BLOCK = 1 << 15  # elements
@@ -55,11 +56,16 @@ def _in_blocks(xp: Any, work: Callable[..., None], *arrays: Array) -> None:
         work(*[a[start : start + step] for a in flat])
 
 
+def row_sums(xp: Any, x: Array) -> Array:
+    """Σ x along the last axis; of halves in float32"""
+    return xp.sum(x, axis=-1, keepdims=True, dtype=statistics_dtype(x.dtype))
+
+
 def exp_shifted(xp: Any, x: Array, out: Array) -> Array:
     """out = e^(x - max x) along the last axis; returns its sums."""
     xp.subtract(x, xp.max(x, axis=-1, keepdims=True), out=out)
     xp.exp(out, out=out)
-    return xp.sum(out, axis=-1, keepdims=True)
+    return row_sums(xp, out)
 
 
 @kernel(cuda=raw("softmax.cu", "softmax_forward", _launch), examples=_forward_examples)
@@ -78,8 +84,7 @@ def softmax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
 
     def rows(y: Array, dy: Array, dx: Array) -> None:
         xp.multiply(y, dy, out=dx)
-        inner = xp.sum(dx, axis=-1, keepdims=True)
-        xp.subtract(dy, inner, out=dx)
+        xp.subtract(dy, row_sums(xp, dx), out=dx)
         dx *= y
 
     _in_blocks(xp, rows, y, dy, dx)
@@ -89,13 +94,13 @@ def softmax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
 def log_softmax_forward(xp: Any, x: Array, out: Array) -> None:
     """out = x - max x - log Σ e^(x - max x) along the last axis"""
     shifted = x - xp.max(x, axis=-1, keepdims=True)
-    xp.subtract(shifted, xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True)), out=out)
+    xp.subtract(shifted, xp.log(row_sums(xp, xp.exp(shifted))), out=out)
 
 
 @kernel(cuda=raw("softmax.cu", "log_softmax_backward", _launch), examples=_backward_examples)
 def log_softmax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
     """dx = dy - e^y · Σ dy along the last axis"""
-    xp.multiply(xp.exp(y), xp.sum(dy, axis=-1, keepdims=True), out=dx)
+    xp.multiply(xp.exp(y), row_sums(xp, dy), out=dx)
     xp.subtract(dy, dx, out=dx)
 
 

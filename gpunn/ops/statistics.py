@@ -8,6 +8,7 @@ from gpunn import config
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.errors import DTypeError, ShapeError
 from gpunn.ops import arithmetic, compare, creation, elementwise, gemm, reduce, shaping
+from gpunn.ops.composite import in_single
 from gpunn.ops.norms import norm
 from gpunn.ops.operands import as_float, operands
 from gpunn.ops.rules import normalize_axis
@@ -27,6 +28,7 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return elementwise.sqrt_(var(x, axis=axis, keepdims=keepdims))
 
 
+@in_single
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """log Σ e^x over the axes (None: all), without overflow."""
     top = creation.stop_gradient(reduce.max(x, axis=axis, keepdims=True))
@@ -39,6 +41,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return shaping.squeeze(result, axis)
 
 
+@in_single
 def normalize(x: Any, axis: Any = -1, order: Any = 2, epsilon: float | None = None) -> Any:
     """x / max(‖x‖, epsilon) along an axis, or several; epsilon None: that of `gpunn.config`."""
     epsilon = config.epsilon() if epsilon is None else epsilon

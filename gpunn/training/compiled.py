@@ -28,6 +28,7 @@ def _loss(given: Any) -> Any:
     if found is None or isinstance(found, losses_module.Loss):
         return found
     name = getattr(found, "__name__", to_snake_case(type(found).__name__))
+    name = given if isinstance(given, str) else name
     return losses_module.LossFunctionWrapper(found, name=name)
 
 
@@ -62,8 +63,8 @@ class CompiledLoss:
     def build(self, outputs: Outputs) -> None:
         """Decide which loss belongs to which output."""
         self.losses = outputs.spread("loss", self._given, share=True)
-        names = set(outputs.names or ())
-        if isinstance(self._given, Mapping) and outputs.keys is None and names - set(self._given):
+        left = isinstance(self._given, Mapping) and set(outputs.names or ()) - set(self._given)
+        if left and outputs.keys is None:
             raise ValueError(
                 f"The loss dict has the keys {sorted(self._given)}, the outputs are "
                 f"{outputs.names}. Give one for each, None where there is none."
@@ -123,6 +124,7 @@ class CompiledMetrics:
         self.metrics: dict[str, Any] | None = None
         self._parts: list[tuple[int, Any, bool]] = []  # output, metric, weighted
         self._outputs: Any = None
+        self.by_output = False  # whether the labels begin with names of outputs
 
     @property
     def objects(self) -> list[Any]:
@@ -148,9 +150,10 @@ class CompiledMetrics:
             for kind, given in zip(("metrics", "weighted_metrics"), self._given, strict=True)
         )
         targets, predictions = outputs.spread("y", y), outputs.flat(y_pred)
+        self.by_output = bool(outputs.names) and outputs.count > 1
         labels = []
         for i in range(outputs.count):
-            prefix = f"{outputs.names[i]}_" if outputs.names and outputs.count > 1 else ""
+            prefix = f"{outputs.names[i]}_" if outputs.names and self.by_output else ""
             shared = {_key(given) for given in plain[i]}
             for given in plain[i]:
                 labels.append(prefix + _key(given))

@@ -30,10 +30,12 @@ def _to_tensor(array: Array) -> Tensor:
 
 
 def _is_container(value: Any) -> bool:
-    """A dict, or a list or tuple of arrays; a list of numbers is an array."""
+    """A dict, or a list or tuple of arrays and such; a list of numbers is an array."""
     if isinstance(value, Mapping):
         return True
-    return isinstance(value, (list, tuple)) and any(getattr(v, "shape", ()) for v in value)
+    return isinstance(value, (list, tuple)) and any(
+        getattr(v, "shape", ()) or _is_container(v) for v in value
+    )
 
 
 def as_array(value: Any) -> Array:

@@ -15,6 +15,7 @@ from gpunn.errors import GpunnError
 from gpunn.metrics import Mean
 from gpunn.structure import map_structure
 from gpunn.tracebacks import filter_traceback
+from gpunn.training.compile_config import CompileConfig
 from gpunn.training.compiled import CompiledLoss, CompiledMetrics
 from gpunn.training.data import (
     ArrayData,
@@ -26,6 +27,7 @@ from gpunn.training.data import (
 )
 from gpunn.training.loop import Loop
 from gpunn.training.outputs import Outputs
+from gpunn.training.results import Results, unwrapped
 from gpunn.training.step import Step, can_record, overrides
 from gpunn.utils.packing import unpack_x_y_sample_weight
 
@@ -36,19 +38,15 @@ class NotCompiledError(GpunnError, ValueError):
     """fit or evaluate was called before compile."""
 
 
-class Trainer:
+class Trainer(Results, CompileConfig):
     """What makes a layer a model that learns."""
 
-    optimizer: Any = None
     loss: Any = None  # as given to compile
     run_eagerly = False
     steps_per_execution = 1
     jit_compile: Any = "auto"
     output: Any
     output_names: Any
-    _compile_loss: CompiledLoss
-    _compile_metrics: CompiledMetrics
-    _loss_tracker: Any = None
     _told_why_eager = False
     stop_training = False
     history: History | None = None
@@ -104,6 +102,11 @@ class Trainer:
         self.run_eagerly = bool(run_eagerly)
         self.steps_per_execution = steps_per_execution
         self.jit_compile = False if run_eagerly else jit_compile
+        self._compile_given = {
+            "optimizer": found, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+            "weighted_metrics": weighted_metrics, "run_eagerly": self.run_eagerly,
+            "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
+        }  # fmt: skip
         self._step, self._told_why_eager = None, False
         compile_metrics.reset()
 
@@ -114,56 +117,6 @@ class Trainer:
         if half and auto_scale_loss and not isinstance(found, optimizers.LossScaleOptimizer):
             return optimizers.LossScaleOptimizer(found)
         return found
-
-    @property
-    def compiled(self) -> bool:
-        """True after `compile`."""
-        return self.optimizer is not None
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The loss's running mean, the compiled metrics, the losses of several outputs, and the
-        metrics that are attributes of the model and its layers.
-        """
-        own = super().metrics  # type: ignore[misc]
-        return [*self._compiled_results().values(), *own]
-
-    def _compiled_results(self) -> dict[str, Any]:
-        """What `compile` made, by its label in the logs."""
-        if not self.compiled:
-            return {}
-        compiled = self._compile_metrics.metrics or {}
-        return {"loss": self._loss_tracker, **compiled, **self._compile_loss.trackers}
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names in the order in which `evaluate` returns values."""
-        return list(self.get_metrics_result())
-
-    def reset_metrics(self) -> None:
-        """Forget what the metrics counted."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """The metrics so far as tensors of the device, by their label."""
-        labels = {id(metric): label for label, metric in self._compiled_results().items()}
-        found: dict[str, Any] = {}
-        for metric in self.metrics:
-            result = metric.result()
-            label = labels.get(id(metric), metric.name)
-            found.update(result if isinstance(result, Mapping) else {label: result})
-        return found
-
-    def _logs(self, own: Any = None) -> dict[str, Any]:
-        """The metrics so far as Python numbers; waits for the device.
-
-        `own`: what the model's own step returned; it stands where it has other names.
-        """
-        results = self.get_metrics_result()
-        if isinstance(own, Mapping) and set(own) != set(results):
-            results = dict(own)
-        return {name: _plain(value) for name, value in results.items()}
 
     # --- one step, to override ---
 
@@ -326,7 +279,7 @@ class Trainer:
         self._need_compiled("evaluate")
         data = make_data(x, y, sample_weight, batch_size)
         results = Loop(self, verbose, callbacks).evaluate(data, steps)
-        return results if return_dict else _unwrapped(results)
+        return results if return_dict else unwrapped(results)
 
     @filter_traceback
     def predict(
@@ -372,7 +325,7 @@ class Trainer:
         Loop(self, 0, None).check(step, batch)
         self.reset_metrics()
         results = self._logs(getattr(step, kind)(*batch))
-        return results if return_dict else _unwrapped(results)
+        return results if return_dict else unwrapped(results)
 
     @filter_traceback
     def predict_on_batch(self, x: Any) -> Any:
@@ -380,14 +333,3 @@ class Trainer:
         (x, _, _) = next(ArrayData(x, batch_size=_ALL).batches())
         step = self.step_for(x)
         return map_structure(lambda t: np.array(devices.to_numpy(t.data)), step.predict(x))
-
-
-def _plain(value: Any) -> Any:
-    """A number as Python's, more of them as an array."""
-    array = np.asarray(value)
-    return array.item() if array.size == 1 else array
-
-
-def _unwrapped(results: dict[str, float]) -> Any:
-    values = list(results.values())
-    return values[0] if len(values) == 1 else values

@@ -8,6 +8,7 @@ import pytest
 from gpunn import config, ops
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.variable import Variable
 from gpunn.errors import DTypeError, ShapeError
 
 
@@ -92,6 +93,43 @@ def test_in_place_operators_make_new_tensors():
     before = x
     x += 1
     assert (before.tolist(), x.tolist()) == ([1, 2], [2, 3])
+
+
+def test_numpys_functions_give_numpy_arrays():
+    x, v = tensor([[1.0, 2.0], [3.0, 6.0]]), Variable([1.0, 2.0])
+    for found, expected in (
+        (np.sum(x), 12.0),
+        (np.mean(x, axis=0), [2.0, 4.0]),
+        (np.exp(v), np.exp([1.0, 2.0], dtype="float32")),
+        (np.argmax(a=x, axis=-1), [1, 1]),
+        (np.stack([v, np.zeros(2), v]), [[1, 2], [0, 0], [1, 2]]),
+    ):
+        assert isinstance(found, (np.ndarray, np.generic))
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="read-only"):
+        np.sum(x, axis=0, out=x[0])
+
+
+def test_numpys_questions_about_shapes_read_no_values(monkeypatch):
+    x = tensor([[1.0, 2.0, 3.0]])
+    monkeypatch.setattr(Tensor, "numpy", None)
+    assert (np.shape(x), np.ndim(x), np.size(x), np.size(x, 1)) == ((1, 3), 2, 3, 3)
+
+
+def test_operators_with_an_array_give_tensors():
+    x, ones = tensor([1.0, 2.0]), np.ones(2, "float32")
+    for found in (ones + x, ones @ x, ones < x, np.float32(2) * x):
+        assert isinstance(found, Tensor)
+    assert (ones - x).tolist() == [0, -1]
+
+
+def test_numpys_float64_scalars_are_weak_as_python_floats():
+    x, two = tensor([2.0, 4.0]), np.sqrt(4)
+    for found in (x / two, two * x, ops.where(x > 3, x, two), ops.add(two, two)):
+        assert found.dtype == "float32"
+    assert (tensor([1, 2], "int32") * two).dtype == "float32"
+    assert (tensor([1.0], dtype="float16") * two).dtype == "float16"
+    assert (x * np.ones(2)).dtype == "float64"
 
 
 def test_dlpack_to_torch_and_back():

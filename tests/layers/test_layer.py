@@ -371,9 +371,9 @@ def test_build_once_and_super_build():
 
 def test_the_first_argument_by_keyword():
     layer = layers.Dense(2)
-    assert layer(x=X).shape == (3, 2)
+    assert layer(inputs=X).shape == (3, 2)
     with pytest.raises(ShapeError, match="expected axis -1"):
-        layer(x=X[:, :3])
+        layer(inputs=X[:, :3])
 
 
 # --- shapes, dtypes ---
@@ -451,7 +451,7 @@ def test_input_spec():
         (lambda: layers.Dense(2, "rleu"), "Did you mean 'relu'"),
         (lambda: layers.Dense(2, kernel_initializer="glorot"), "Unknown initializer"),
         (lambda: layers.Dense(2, kernel_regulariser="l2"), "Did you mean 'kernel_regularizer'"),
-        (lambda: layers.Dense(2, dtype="int32"), "dtype policy.*int32"),
+        (lambda: layers.Dense(2, dtype="int31"), "dtype policy.*int31.*Did you mean 'int32'"),
         (lambda: layers.Dense(2, name="a/b"), "name must be a string without '/'"),
         (lambda: layers.Dense(2, name=3), "name must be a string"),
         (lambda: layers.Dropout(1.5), r"rate must lie in \[0, 1\], received 1.5"),

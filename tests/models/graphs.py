@@ -119,7 +119,7 @@ def sequential_inside(k):
 def operators(k):
     a, b = k.Input((3,), name="a"), k.Input((3,), name="b")
     h = (a + b * 2.0 - 1) / 3.0 - a**2 + 2.0 / (b**2 + 1.0) - (-a)
-    return k.Model([a, b], [abs(h), h > 0.5, a @ k.layers.RepeatVector(3)(b) if False else h // 2])
+    return k.Model([a, b], [abs(h), h > 0.5, h // 2, 1 - (a >= b) * h])
 
 
 @graph
@@ -183,8 +183,8 @@ def several_results(k):
 @graph
 def cross_attention(k):
     a, b = k.Input((6, 4)), k.Input((5, 4))
-    y, weights = k.layers.MultiHeadAttention(2, 3)(a, value=b, return_attention_scores=True)
-    return k.Model([a, b], [k.layers.LayerNormalization()(a + y), weights])
+    y = k.layers.MultiHeadAttention(2, 3)(a, value=b)
+    return k.Model([a, b], k.layers.LayerNormalization()(a + y))
 
 
 @graph
@@ -235,3 +235,20 @@ def time_distributed(k):
     x = k.Input((None, 5))
     h = k.layers.TimeDistributed(k.layers.Dense(3))(x)
     return k.Model(x, k.layers.Bidirectional(k.layers.LSTM(2))(h))
+
+
+@graph
+def a_sequence_of_ops(k):
+    x = k.Input((4, 6))
+    ops = k.ops
+    parts = [
+        ops.clip(ops.exp(x), 0.5, 2.0), ops.cumsum(x, axis=1), ops.flip(x, axis=-1),
+        ops.roll(x, 1, axis=1), ops.pad(x, ((0, 0), (1, 1), (0, 0))), ops.tile(x, (1, 2, 1)),
+        ops.repeat(x, 2, axis=1), ops.take(x, [2, 0], axis=1), ops.logsumexp(x, axis=-1),
+        ops.swapaxes(x, 1, 2), ops.squeeze(x[:, :1], 1), ops.argmax(x, axis=-1),
+        ops.cast(x > 0, "int32"), ops.one_hot(ops.argmax(x, axis=-1), 6), ops.sort(x, axis=-1),
+        ops.prod(x, axis=-1), ops.dot(x, ops.ones((6, 2))), ops.maximum(x, 0.1), ops.var(x, axis=1),
+        ops.matmul(x, ops.swapaxes(x, 1, 2)), ops.zeros_like(x), ops.log_softmax(x, axis=-1),
+        ops.tensordot(x, ops.ones((6, 3)), 1), ops.top_k(x, 2)[0], ops.all(x > -9, axis=1),
+    ]  # fmt: skip
+    return k.Model(x, parts)

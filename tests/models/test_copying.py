@@ -116,6 +116,8 @@ def test_models_with_a_call_of_their_own(copied):
     model(np.ones((1, 4), "float32"))
     with pytest.raises(ValueError, match="'own.*' \\(Own\\) cannot be .* with its 2 weights"):
         copied(model)
+    with pytest.raises(ValueError, match="its config makes 0"):
+        pickle.dumps(model)
 
 
 def test_an_untrained_copy(data):

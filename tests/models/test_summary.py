@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import gpunn
+from tests.models.graphs import GRAPHS
+from tests.models.keras_facts import keras_facts
 
 keras = pytest.importorskip("keras")
 
@@ -105,3 +107,77 @@ def test_it_prints_by_itself(capsys):
     out = capsys.readouterr().out
     assert out.startswith('Model: "sequential') and "Total params: 39,900 (155.86 KB)" in out
     assert "\x1b" not in out
+
+
+# --- models with branches ---
+
+
+def lines_of(text):
+    """The cells of each row; a row that Keras breaks into several lines is one."""
+    rows = []
+    for line in text.splitlines():
+        if line[:1] == "│":
+            first, *rest = line.split("│")[1:-1]
+            cells = [first.rstrip(), *(cell.strip() for cell in rest)]  # the first is indented
+            if cells[0] or not rows:
+                rows.append(cells)
+            else:
+                rows[-1] = [f"{a} {b}".strip() if b else a for a, b in zip(rows[-1], cells)]
+        elif line[:1] == "┃":
+            rows.append([cell.strip() for cell in line.split("┃")[1:-1]])
+    return rows
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["chain", "two_inputs", "shared", "nested_twice", "sequential_inside", "several_results",
+     "dicts", "one_input_twice", "operators"],
+)  # fmt: skip
+def test_what_is_connected_as_keras(name):
+    gpunn.utils.clear_session()
+    found = []
+    model = GRAPHS[name](gpunn)
+    model.summary(line_length=150, expand_nested=True, print_fn=found.append)
+    ours, theirs = lines_of(found[0]), lines_of(keras_facts()[name]["summary"])
+    if name == "operators":  # names of ops may differ; what they are connected to does not
+        assert [len(r) for r in ours] == [len(r) for r in theirs]
+        assert [r[3].count("[") for r in ours] == [r[3].count("[") for r in theirs]
+    else:
+        assert ours == theirs
+
+
+def lines(**options):
+    found = []
+    x = gpunn.Input((4,), name="x")
+    a = gpunn.layers.Dense(4, name="first")(x)
+    b = gpunn.layers.Dense(4, name="second")(a)
+    model = gpunn.Model(x, gpunn.layers.Add(name="sum")([a, b]))
+    model.summary(print_fn=found.append, **options)
+    return lines_of(found[0])
+
+
+@pytest.mark.parametrize(
+    ("layer_range", "names"),
+    [
+        (("first", "second"), ["first", "second"]),
+        (["sec.*", "sum"], ["second", "sum"]),
+        (("x", "x"), ["x"]),
+        (("x", ".*s.*"), ["x", "first", "second", "sum"]),
+    ],
+)
+def test_layer_range(layer_range, names):
+    assert [row[0].split()[0] for row in lines(layer_range=layer_range)[1:]] == names
+
+
+def test_layer_range_of_what_is_not_there():
+    with pytest.raises(ValueError, match="no layer 'third'. The layers: x, first, second, sum"):
+        lines(layer_range=("first", "third"))
+    with pytest.raises(ValueError, match="layer_range must be two names"):
+        lines(layer_range=("first",))
+
+
+def test_positions_of_the_columns():
+    assert lines(positions=(0.4, 0.6, 0.7, 1.0), line_length=100) == lines(line_length=100)
+    assert lines(positions=(40, 60, 70, 100), line_length=100) == lines(line_length=100)
+    with pytest.raises(ValueError, match="positions must have 4 numbers"):
+        lines(positions=(0.5, 1.0))

@@ -3,13 +3,15 @@
 import pytest
 
 import gpunn as keras
-from tests.wrappers.making import CLASSES, QUIET, make
+from tests.wrappers.making import CLASSES, make
 
 pytest.importorskip("sklearn", "1.6")
 
 from sklearn.utils import estimator_checks
 
 from gpunn.wrappers import SKLearnClassifier, SKLearnRegressor, SKLearnTransformer
+
+SHORT = {"verbose": 0, "epochs": 4}
 
 #: What fails, and why.
 EXPECTED = {
@@ -31,9 +33,9 @@ MAY_BE_SKIPPED = {
 @pytest.mark.parametrize(
     "estimator",
     [
-        SKLearnClassifier(make, model_kwargs=CLASSES, fit_kwargs=QUIET),
-        SKLearnRegressor(make, fit_kwargs=QUIET),
-        SKLearnTransformer(make, fit_kwargs=QUIET),
+        SKLearnClassifier(make, model_kwargs=CLASSES, fit_kwargs=SHORT),
+        SKLearnRegressor(make, fit_kwargs=SHORT),
+        SKLearnTransformer(make, fit_kwargs=SHORT),
     ],
     ids=lambda estimator: type(estimator).__name__,
 )
@@ -52,5 +54,5 @@ def test_estimator_checks(estimator):
 
 def test_in_float64_several_outputs_pass_too():
     keras.config.set_floatx("float64")
-    estimator = SKLearnRegressor(make, fit_kwargs=QUIET)
+    estimator = SKLearnRegressor(make, fit_kwargs=SHORT)
     estimator_checks.check_regressor_multioutput("SKLearnRegressor", estimator)
