@@ -10,10 +10,11 @@ import numpy as np
 
 from gpunn.autodiff import tape
 from gpunn.autodiff.arguments import arranged, parameters_of, unknown_option
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, is_float, promote, to_float
 from gpunn.autodiff.symbolic import Node, Spec, SymbolicTensor
 from gpunn.autodiff.tape import Joint, grad_like
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 
 #: All ops by name; the op suite of the tests walks it.
 registry: dict[str, Callable] = {}

@@ -13,9 +13,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import is_float
 from gpunn.autodiff.rows import RowGradient, densely
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import devices
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, dtype_name, is_float
 from gpunn.autodiff.symbolic import tracing
 from gpunn.autodiff.tape import state, uncast
-from gpunn.autodiff.tensor import Tensor, asarray, note_host_read
+from gpunn.autodiff.tensor import Tensor, note_host_read
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array, Shape
 from gpunn.backend.transfer import copy_into, fill, packed
@@ -130,7 +131,7 @@ class Variable(Tensor):
 
     @property
     def dtype(self) -> str:
-        """The name of the element type: within a layer that casts its variables, of what it sees."""
+        """The name of the element type; in a layer that casts its variables, of what it sees."""
         own = self.data.dtype
         seen = own if state.autocast is None or not self.autocast else state.autocast
         return dtype_name(seen if is_float(own) else own)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.initializers.base import Initializer, known_shape
 from gpunn.initializers.windows import check_window, window

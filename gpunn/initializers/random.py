@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, is_float
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.backend.random import host_generator
 from gpunn.errors import DTypeError, ShapeError
 from gpunn.initializers.base import Initializer, known_shape

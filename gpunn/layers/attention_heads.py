@@ -91,7 +91,7 @@ class HeadedAttention(Layer):
 
     def _computed(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         if has_unknown_lengths((args, kwargs)):  # `call` computes with lengths
-            return traced(super()._computed, args, kwargs)
+            return traced(self.call, args, kwargs)
         return super()._computed(args, kwargs)
 
     def _configure(self, given: dict[str, Any]) -> None:

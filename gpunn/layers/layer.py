@@ -8,9 +8,10 @@ from contextlib import nullcontext
 from typing import Any
 
 from gpunn import constraints, dtype_policies, initializers, regularizers
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.symbolic import Node, SymbolicTensor, tracing
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.changes import note_change
 from gpunn.dtype_policies import DTypePolicy

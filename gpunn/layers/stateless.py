@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from gpunn.autodiff import tape
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.conversion import asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.errors import ShapeError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gpunn.autodiff.tensor import asarray
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.variable import Variable
 from gpunn.errors import ShapeError
 from gpunn.metrics.metric import Metric

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, is_float, to_float
 from gpunn.autodiff.symbolic import SymbolicTensor
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError
 from gpunn.ops.creation import cast
 from gpunn.ops.shaping import expand_dims, moveaxis, squeeze

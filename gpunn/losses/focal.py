@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from gpunn import config, ops
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.conversion import asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.backend.devices import device
 from gpunn.losses.alignment import dtype_of, narrowed, targets_and_predictions, wide
 from gpunn.losses.crossentropy import smoothed

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gpunn import config, ops
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.tape import no_grad
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.losses.alignment import as_tensor
 from gpunn.metrics.confusion import ConfusionMetric, even_thresholds

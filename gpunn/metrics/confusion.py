@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from gpunn import config, ops
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.tape import no_grad
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.errors import ShapeError
 from gpunn.losses.alignment import as_tensor, same_rank

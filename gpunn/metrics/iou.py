@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from gpunn import config, ops
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.tape import no_grad
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError
 from gpunn.losses.alignment import INT32, as_tensor
 from gpunn.metrics.metric import Metric

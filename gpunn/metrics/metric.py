@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gpunn import initializers
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend import devices
 from gpunn.backend.devices import empty_like

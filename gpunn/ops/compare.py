@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.op import Joint, op
 from gpunn.autodiff.symbolic import Spec, SymbolicTensor
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import FLOATS, kernel
 from gpunn.backend.protocol import Array

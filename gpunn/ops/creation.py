@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec, SymbolicTensor
 from gpunn.autodiff.tape import state
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import devices
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array

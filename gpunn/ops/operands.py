@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, is_float, to_float
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tape import state
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.ops.creation import cast, convert_to_tensor, full_like
 from gpunn.ops.rules import result_dtype
 

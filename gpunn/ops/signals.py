@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.symbolic import SymbolicTensor
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.ops.compare import not_equal
 from gpunn.ops.composite import later as node

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, dtype_name
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec, SymbolicTensor
-from gpunn.autodiff.tensor import Tensor, asarray, note_host_read
+from gpunn.autodiff.tensor import Tensor, note_host_read
 from gpunn.backend.devices import backend_of, empty
 from gpunn.backend.kernel import FLOATS, kernel
 from gpunn.backend.protocol import Array

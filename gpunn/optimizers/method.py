@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.rows import RowGradient
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import copy_into

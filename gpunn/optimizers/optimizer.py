@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gpunn import ops
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.tape import no_grad
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend.devices import empty_like
 from gpunn.backend.protocol import Array

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.tape import no_grad
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.backend.recorder import before_replays
 from gpunn.backend.transfer import copy_into, fill

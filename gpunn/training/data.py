@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from gpunn import config
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
 from gpunn.structure import leaves, map_pairs, map_structure

@@ -84,11 +84,8 @@ class Trainer(Results, CompileConfig):
 
         >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
-        if jit_compile not in ("auto", True, False):
-            raise ValueError(
-                f'jit_compile must be "auto", True or False, received {jit_compile!r}.'
-            )
         steps_per_execution = whole_number("steps_per_execution", steps_per_execution)
+        _check_jit_compile(jit_compile)
         found = self._chosen_optimizer(optimizer, auto_scale_loss)
         compile_loss = CompiledLoss(loss, loss_weights)
         compile_metrics = CompiledMetrics(metrics, weighted_metrics)
@@ -99,8 +96,7 @@ class Trainer(Results, CompileConfig):
         self.optimizer, self.loss = found, loss
         self._compile_loss, self._compile_metrics = compile_loss, compile_metrics
         self._loss_tracker = Mean(name="loss")
-        self.run_eagerly = bool(run_eagerly)
-        self.steps_per_execution = steps_per_execution
+        self.run_eagerly, self.steps_per_execution = bool(run_eagerly), steps_per_execution
         self.jit_compile = False if run_eagerly else jit_compile
         self._compile_given = {
             "optimizer": found, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
@@ -333,3 +329,8 @@ class Trainer(Results, CompileConfig):
         (x, _, _) = next(ArrayData(x, batch_size=_ALL).batches())
         step = self.step_for(x)
         return map_structure(lambda t: np.array(devices.to_numpy(t.data)), step.predict(x))
+
+
+def _check_jit_compile(value: Any) -> None:
+    if value not in ("auto", True, False):
+        raise ValueError(f'jit_compile must be "auto", True or False, received {value!r}.')

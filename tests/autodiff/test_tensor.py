@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gpunn import config, ops
+from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.symbolic import SymbolicTensor
-from gpunn.autodiff.tensor import Tensor, asarray
+from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.errors import DTypeError, ShapeError
 

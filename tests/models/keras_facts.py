@@ -33,7 +33,12 @@ def _facts(keras, model, seed):
             return rng.integers(0, 9, shape)
         return rng.standard_normal(shape).astype("float32")
 
-    weights = [rng.uniform(*((0.1, 0.5) if "variance" in w.path else (-0.5, 0.5)), w.shape).astype("float32") for w in model.weights]
+    weights = [
+        rng.uniform(*((0.1, 0.5) if "variance" in w.path else (-0.5, 0.5)), w.shape).astype(
+            "float32"
+        )
+        for w in model.weights
+    ]
     model.set_weights(weights)
     inputs = keras.tree.map_structure(example, model.input)
     lines = []

@@ -131,7 +131,7 @@ def lines_of(text):
 @pytest.mark.parametrize(
     "name",
     ["chain", "two_inputs", "shared", "nested_twice", "sequential_inside", "several_results",
-     "dicts", "one_input_twice", "operators"],
+     "dicts", "one_input_twice"],
 )  # fmt: skip
 def test_what_is_connected_as_keras(name):
     gpunn.utils.clear_session()
@@ -139,11 +139,7 @@ def test_what_is_connected_as_keras(name):
     model = GRAPHS[name](gpunn)
     model.summary(line_length=150, expand_nested=True, print_fn=found.append)
     ours, theirs = lines_of(found[0]), lines_of(keras_facts()[name]["summary"])
-    if name == "operators":  # names of ops may differ; what they are connected to does not
-        assert [len(r) for r in ours] == [len(r) for r in theirs]
-        assert [r[3].count("[") for r in ours] == [r[3].count("[") for r in theirs]
-    else:
-        assert ours == theirs
+    assert ours == theirs
 
 
 def lines(**options):
