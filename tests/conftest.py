@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import mmap
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
+from pathlib import Path
 
 os.environ.setdefault("GPUNN_BACKEND", "numpy")
 os.environ["GPUNN_CACHE_DIR"] = tempfile.mkdtemp(prefix="gpunn-tests-")  # not the user's own
@@ -18,6 +21,27 @@ from gpunn import config
 from gpunn.backend import cublaslt, devices
 
 atexit.register(shutil.rmtree, os.environ["GPUNN_CACHE_DIR"], ignore_errors=True)
+
+
+def _compile_jax_quickly():
+    """Keras' JAX compiles each operation for each shape to run it once: compiling is what counts.
+
+    Set before JAX is imported. XLA ends the process at a flag it does not know.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    flag, flags = "xla_cpu_use_fusion_emitters", os.environ.get("XLA_FLAGS", "")
+    jaxlib = find_spec("jaxlib")
+    if jaxlib is None or jaxlib.origin is None or flag in flags:
+        return
+    for path in Path(jaxlib.origin).parent.glob("*jax_common*"):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code:
+            if code.find(flag.encode()) >= 0:
+                os.environ["XLA_FLAGS"] = f"{flags} --{flag}=false".strip()
+
+
+_compile_jax_quickly()
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import gpunn
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "keras-differences.md"
-MISSING, ONLY_HERE = "missing", "gpunn only"
+MISSING, ONLY_HERE, KWARGS = "missing", "gpunn only", "**kwargs"
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -96,7 +96,7 @@ def differences(keras):
                 found += [(here, d) for d in compared(a, b)]
         found += [(f"{path}.{n}".lstrip("."), ONLY_HERE) for n in extras(theirs, ours)]
     for a, (here, b) in classes.items():
-        found += [(f"{here}.{name}", d) for name, d in members(a, b, classes)]
+        found += [(f"{here}.{name}".rstrip("."), d) for name, d in members(a, b, classes)]
     return found
 
 
@@ -109,17 +109,35 @@ def extras(theirs, ours):
 
 
 def members(a, b, classes):
-    """Differences of the public methods and properties that the class itself has in Keras."""
+    """Differences of public methods and properties, but of those that a public base has, too."""
+    static = functools.partial(inspect.getattr_static, default=None)
+    bases = [(c, classes[c][1]) for c in a.__mro__[1:] if c in classes]
+    for c, d in bases:
+        if not issubclass(b, d):
+            yield "", f"not a {classes[c][0]}"
     for name in sorted(n for n in dir(a) if not n.startswith("_")):
-        owner = next(c for c in a.__mro__ if name in vars(c))
-        inherited = any(owner in c.__mro__ for c in a.__mro__[1:] if c in classes)
-        if inherited and owner is not a:
+        pair = static(a, name), static(b, name)
+        if any((static(c, name), static(d, name)) == pair for c, d in bases):
             continue
         if not hasattr(b, name):
             if name not in attributes(b):
                 yield name, MISSING
         elif callable(getattr(a, name)) and not inspect.isclass(getattr(a, name)):
-            yield from ((name, d) for d in compared(getattr(a, name), getattr(b, name)))
+            yield from ((name, d) for d in compared(*(method(c, name) for c in (a, b))))
+
+
+def method(cls, name):
+    """A method without its first parameter, whatever its name."""
+    found = getattr(cls, name)
+    if not inspect.isfunction(inspect.getattr_static(cls, name)):
+        return found
+
+    @functools.wraps(found)
+    def bound(*args, **kwargs): ...
+
+    signature = inspect.signature(found)
+    bound.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+    return bound
 
 
 def attributes(cls):
@@ -163,7 +181,7 @@ def compared(theirs, ours):
     b, b_open = split(b)
     found = [f"no {n}" for n in a if n not in b]
     # with **kwargs in both, a name that gpunn spells out is among the keywords of Keras
-    found += [f"also {n}" for n in b if n not in a and not ("**" in a_open and "**" in b_open)]
+    found += [f"also {n}" for n in b if n not in a and not (KWARGS in a_open and KWARGS in b_open)]
     for n in (n for n in a if n in b):
         if not equal(a[n].default, b[n].default):
             found.append(f"{n}={shown(b[n])}, not {shown(a[n])}")
@@ -197,7 +215,7 @@ def opaque(found):
 
 
 def split(found):
-    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*args", inspect.Parameter.VAR_KEYWORD: KWARGS}
     return (
         {p.name: p for p in found if p.kind not in stars},
         [stars[p.kind] for p in found if p.kind in stars],
@@ -262,9 +280,17 @@ def test_the_walk_sees_differences():
     assert compared(Theirs, Ours) == [
         "also e", "b by keyword only", "c=1, not True",
     ]  # fmt: skip
-    assert list(members(Theirs, Ours, {Theirs: None})) == [
-        ("call", "no **"), ("gone", MISSING), ("kept", MISSING),
+    assert list(members(Theirs, Ours, {})) == [
+        ("call", "no **kwargs"), ("gone", MISSING), ("kept", MISSING),
     ]  # fmt: skip
+
+    class Special(Theirs):
+        def call(self, x): ...
+
+    public = {Theirs: ("layers.Theirs", Ours)}
+    other = type("Special", (), {"call": Special.call})
+    assert list(members(Special, other, public)) == [("", "not a layers.Theirs")]
+    assert list(members(Special, type("Special", (Ours,), {}), public)) == [("call", "also y")]
     assert compared(lambda a, b: 0, lambda b, a: 0) == ["order: b, a"]
     assert compared(Theirs, lambda: 0) == ["not a class"]
     assert compared(lambda **kwargs: 0, lambda *, a=1, **kwargs: 0) == []

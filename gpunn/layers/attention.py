@@ -72,7 +72,7 @@ class Attention(Layer):
             causal = band(scores, after=0)
             seen = causal if seen is None else ops.logical_and(seen, causal)
         if seen is not None:
-            low = 65504.0 if scores.dtype == "float16" else 1e9
+            low = 3e4 if scores.dtype == "float16" else 1e9
             scores = ops.where(seen, scores, scores - low)
         weights = ops.softmax(scores)
         if training and self.dropout > 0:

@@ -41,9 +41,7 @@ class ImageAugmentation(Layer):
 
     # --- to override; images have rank 4 ---
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """What is to be done to these images, drawn from `seed` or from the layer's own stream."""
         raise NotImplementedError
 
@@ -157,9 +155,7 @@ class RandomFlip(ImageAugmentation):
             raise unknown_name("mode of RandomFlip", mode, _MODES)
         self.mode = mode
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """Whether each image is flipped, (N, 1, 1, 1)."""
         shape = (data.shape[0], 1, 1, 1)
         return ops.less_equal(uniform(shape, dtype="float32", seed=self._stream(seed)), 0.5)
@@ -207,9 +203,7 @@ class RandomCrop(ImageAugmentation):
             )
         return sizes[0] - self.height, sizes[1] - self.width
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """The first row and the first column, (1,) each; None for images that are too small."""
         room = self._room(data)
         if min(room) < 0:

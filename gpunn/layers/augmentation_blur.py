@@ -39,9 +39,7 @@ class RandomGaussianBlur(Recolored):
         self.sigma = overlapping("RandomGaussianBlur", sigma, 0, 1)
         self.value_range = checked_range("RandomGaussianBlur", value_range)
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """{"should_apply_blur": (N,), "blur_factor": (2,)}"""
         chosen = self._chosen(data, self.factor, seed)
         sigma = uniform((2,), *self.sigma, dtype="float32", seed=self._stream(seed))
@@ -74,9 +72,7 @@ class RandomSharpness(Recolored):
         self.factor = overlapping("RandomSharpness", factor, 0, 1)
         self.value_range = sorted(checked_range("RandomSharpness", value_range))
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """The sharpness of each image: {"factor": (N,)}."""
         shape = (data.shape[0],)
         return {"factor": uniform(shape, *self.factor, dtype="float32", seed=self._stream(seed))}

@@ -73,9 +73,7 @@ class RandomContrast(Recolored):
         self.factor = overlapping("RandomContrast", factor, 0, 1)
         self.value_range = checked_range("RandomContrast", value_range)
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """The factor of the contrast of each image."""
         return self._uniform(data, 1 - self.factor[0], 1 + self.factor[1], seed)
 
@@ -103,9 +101,7 @@ class RandomBrightness(Recolored):
         self.factor = overlapping("RandomBrightness", factor, -1, 1)
         self.value_range = sorted(checked_range("RandomBrightness", value_range))
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """What is added to each image."""
         low, high = self.value_range
         return self._uniform(data, *self.factor, seed) * float(high - low)

@@ -94,9 +94,7 @@ class RandomRotation(_Moved):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.factor = overlapping("RandomRotation", factor, -1, 1)
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """Maps (N, 8): p -> R (p - c) + c, with the middle c."""
         low, high = self.factor
         angle = self._uniform(data, (2 * pi * low, 2 * pi * high), seed)
@@ -135,9 +133,7 @@ class RandomTranslation(_Moved):
     def _range(self, name: str, factor: Any) -> Range:
         return within("RandomTranslation", name, factor, lambda v: -1 <= v <= 1, "[-1, 1]")
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """Maps (N, 8): p -> p - shift."""
         height, width = (data.shape[axis] for axis in self.spatial_axes)
         down = self._uniform(data, self._height, seed) * height
@@ -178,9 +174,7 @@ class RandomZoom(_Moved):
     def _range(self, name: str, factor: Any) -> Range:
         return within("RandomZoom", name, factor, lambda v: -1 < v <= 1, "(-1, 1]")
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """Maps (N, 8): p -> zoom (p - c) + c, with the middle c."""
         x, y = self._center(data)
         tall = self._uniform(data, self._height, seed) + 1

@@ -39,9 +39,7 @@ class RandomHue(Recolored):
         self.factor = overlapping("RandomHue", factor, 0, 1)
         self.value_range = checked_range("RandomHue", value_range)
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """By how much of the circle each hue is turned: {"factor": (N,)}."""
         stream, shape = self._stream(seed), (data.shape[0],)
         back = ops.greater(uniform(shape, dtype="float32", seed=stream), 0.5)
@@ -76,9 +74,7 @@ class RandomSaturation(Recolored):
         self.factor = overlapping("RandomSaturation", factor, -1, 1)
         self.value_range = sorted(checked_range("RandomSaturation", value_range))
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """What the saturation of each image is multiplied by: {"factor": (N,)}."""
         f = uniform((data.shape[0],), *self.factor, dtype="float32", seed=self._stream(seed))
         return {"factor": f / (1 - f + _EPSILON)}
@@ -109,10 +105,10 @@ class RandomGrayscale(ImageAugmentation):
         self.factor = factor
 
     def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
+        self, images: Any, training: bool = True, seed: Any = None
     ) -> Any:
         """Whether each image becomes grey, (N, 1, 1, 1)."""
-        shape = (data.shape[0], 1, 1, 1)
+        shape = (images.shape[0], 1, 1, 1)
         return ops.less(uniform(shape, dtype="float32", seed=self._stream(seed)), self.factor)
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
@@ -147,9 +143,7 @@ class RandomInvert(Recolored):
         self.factor = overlapping("RandomInvert", factor, 0, 1)
         self.value_range = checked_range("RandomInvert", value_range)
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """Whether each image is inverted: {"apply_inversion": (N,)}."""
         return {"apply_inversion": self._chosen(data, self.factor, seed)}
 
@@ -193,9 +187,7 @@ class RandomColorJitter(Recolored):
             if factor is not None
         ]
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """What each of the layers does."""
         stream = self._stream(seed)
         return [step.get_random_transformation(data, seed=stream) for step in self._steps]

@@ -65,9 +65,7 @@ class RandomErasing(Recolored):
         self.fill_value = fill_value
         self._colour: Any = None
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """{"apply_erasing": (N,), "batch_masks": where, "fill_value": what}"""
         stream = self._stream(seed)
         shares = uniform((data.shape[0], 2), *self.scale, dtype="float32", seed=stream)
@@ -133,9 +131,7 @@ class MixUp(_Mixed):
             raise ValueError(f"MixUp: alpha must be a positive number, received {alpha!r}.")
         self.alpha = alpha
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """{"mix_weight": (N,), "permutation_order": (N,)}"""
         order, alpha = self._partners(data, seed), self.alpha
         shape = (data.shape[0],)
@@ -166,9 +162,7 @@ class CutMix(_Mixed):
         super().__init__(seed, data_format, **kwargs)
         self.factor = overlapping("CutMix", factor, 0, 1)
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """{"permutation_order": (N,), "batch_masks": where, "mix_weight": (N, 1, 1, 1)}"""
         stream, shape = self._stream(seed), (data.shape[0],)
         a = uniform((), *self.factor, dtype="float32", seed=stream) + 1e-6

@@ -35,9 +35,7 @@ class RandomShear(_Moved):
             for name, factor in (("x_factor", x_factor), ("y_factor", y_factor))
         )
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """Maps (N, 8)."""
         sign = 1 - 2 * ops.cast(ops.greater(self._uniform(data, (0, 1), seed), 0.5), "float32")
         down = self._uniform(data, self.y_factor, seed) * sign
@@ -77,9 +75,7 @@ class RandomPerspective(ImageAugmentation):
             raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
         self.scale, self.interpolation, self.fill_value = scale, interpolation, fill_value
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """{"apply_perspective": (N,), "start_points": (1, 4, 2), "end_points": (N, 4, 2)}"""
         chosen = self._chosen(data, self.factor, seed)
         height, width = (data.shape[axis] for axis in self.spatial_axes)

@@ -44,9 +44,7 @@ class RandomPosterization(_Toned):
         self.factor = overlapping("RandomPosterization", factor, 1, 8)
         self.value_range = sorted(checked_range("RandomPosterization", value_range))
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """How many bits each image loses: {"shift_factor": (N,)}."""
         low, high = self.factor
         bits = uniform((data.shape[0],), low, high, dtype="float32", seed=self._stream(seed))
@@ -81,9 +79,7 @@ class Solarization(_Toned):
         self.threshold_factor = _share("Solarization", "threshold_factor", threshold_factor)
         self.value_range = sorted(checked_range("Solarization", value_range))
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """{"additions": (N, 1, 1, 1), "thresholds": (N, 1, 1, 1)}"""
         additions, thresholds = (
             self._uniform(data, low, high * 255, seed)
@@ -103,9 +99,7 @@ class Solarization(_Toned):
 class _Determined(_Toned):
     """Base: nothing is drawn."""
 
-    def get_random_transformation(
-        self, data: Any, training: bool = True, seed: Any = None
-    ) -> Any:
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """None."""
         return None
 

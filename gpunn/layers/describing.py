@@ -23,7 +23,8 @@ class Described:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)
-        object.__setattr__(layer, "_given", (args, kwargs))
+        if not _tells_all(cls):  # else nobody asks for them
+            object.__setattr__(layer, "_given", (args, kwargs))
         return layer
 
     def get_config(self) -> dict[str, Any]:

@@ -123,6 +123,7 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         self._compute_dtype = as_dtype(self._dtype_policy.compute_dtype)
         mixed = self._dtype_policy.variable_dtype != self._dtype_policy.compute_dtype
         self._autocast_dtype = self._compute_dtype if mixed else None
+        note_change()
 
     @property
     def compute_dtype(self) -> str:
@@ -229,7 +230,7 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         if kwargs:
             kwargs = {k: self._as_input(v) for k, v in kwargs.items()}
         first: Any = args[0] if args else None
-        with layer_call(training, self._autocast_dtype):
+        with layer_call(training, self._autocast_dtype if self.autocast else None):
             if self._losses and self._losses_of is not calls.losses:
                 self._losses = []
             if not self.built:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gpunn import config, initializers, ops
-from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
+from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tape import uncast
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
-from gpunn.objects import serialize
+from gpunn.layers.wrapper import Wrapper
 from gpunn.ops import normalization
 
 
-class SpectralNormalization(Layer):
+class SpectralNormalization(Wrapper):
     """In training W ← W / σ, σ = v W uᵀ by power iteration, before the layer computes.
 
     v = u Wᵀ / ‖u Wᵀ‖ and u = v W / ‖v W‖, `power_iterations` times; W is the kernel (or the
@@ -26,19 +25,16 @@ class SpectralNormalization(Layer):
     """
 
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any):
-        if not isinstance(layer, Layer):
-            raise ValueError(f"SpectralNormalization: layer must be a layer, received {layer!r}.")
-        super().__init__(**kwargs)
+        super().__init__(layer, **kwargs)
         if not isinstance(power_iterations, (int, np.integer)) or power_iterations < 1:
             raise ValueError(
                 f"SpectralNormalization: power_iterations must be a positive integer, received "
                 f"{power_iterations!r}."
             )
-        self.layer, self.power_iterations = layer, int(power_iterations)
+        self.power_iterations = int(power_iterations)
 
-    def build(self, input_shape: SymbolicShape) -> None:
-        if not self.layer.built:
-            self.layer.build(input_shape)
+    def build(self, input_shape: Any = None) -> None:
+        super().build(input_shape)
         name = next((n for n in ("kernel", "embeddings") if hasattr(self.layer, n)), None)
         if name is None:
             raise ValueError(
@@ -74,11 +70,4 @@ class SpectralNormalization(Layer):
         self.kernel.assign(kernel / ops.where(is_zero, ops.ones_like(sigma), sigma))
 
     def get_config(self) -> dict[str, Any]:
-        settings = {"layer": serialize(self.layer), "power_iterations": self.power_iterations}
-        return {**super().get_config(), **settings}
-
-    @classmethod
-    def from_config(cls, settings: Mapping[str, Any]) -> SpectralNormalization:
-        from gpunn.layers import deserialize
-
-        return cls(**{**settings, "layer": deserialize(settings["layer"])})
+        return {**super().get_config(), "power_iterations": self.power_iterations}

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from gpunn import ops
-from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
+from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.errors import ShapeError
 from gpunn.layers.core import Lambda
-from gpunn.layers.layer import Layer
 from gpunn.layers.normalization import BatchNormalization
 from gpunn.layers.signature import call_signature
-from gpunn.objects import serialize
+from gpunn.layers.wrapper import Wrapper
 from gpunn.ops.rnn_unstack import unstack_steps
 
 
-class TimeDistributed(Layer):
+class TimeDistributed(Wrapper):
     """y_t = layer(x_t) with the same weights for every step t: x (B, T, ...), y (B, T, ...).
 
     Layers of gpunn that treat each sample on its own compute all steps at once, as B·T samples;
@@ -27,13 +25,7 @@ class TimeDistributed(Layer):
 
     supports_masking = True
 
-    def __init__(self, layer: Layer, **kwargs: Any):
-        if not isinstance(layer, Layer):
-            raise ValueError(f"TimeDistributed: layer must be a layer, received {layer!r}.")
-        super().__init__(**kwargs)
-        self.layer = layer
-
-    def build(self, input_shape: SymbolicShape) -> None:
+    def build(self, input_shape: Any = None) -> None:
         if not self.layer.built:
             self.layer.build(self._of_a_step(input_shape))
 
@@ -94,15 +86,3 @@ class TimeDistributed(Layer):
                 f"TimeDistributed '{self.name}': the mask {shape} must begin with the batch and the"
                 f" steps of the input {tuple(inputs.shape)}."
             )
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "layer": serialize(self.layer)}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        from gpunn.layers import deserialize
-
-        layer = config["layer"]
-        if isinstance(layer, Mapping):
-            layer = deserialize(dict(layer))
-        return cls(**{**config, "layer": layer})

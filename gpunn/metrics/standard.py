@@ -33,12 +33,15 @@ class Accuracy(StandardMetric, of=functions.accuracy):
 
 
 def _check_threshold(name: str, threshold: float | None) -> None:
-    if threshold is None or not 0 < threshold < 1:
-        raise ValueError(f"{name}: threshold must lie between 0 and 1, received {threshold!r}.")
+    if not isinstance(threshold, (int, float)):
+        raise ValueError(
+            f"{name}: threshold must be a number (0.5 for probabilities, 0 for logits), received "
+            f"{threshold!r}."
+        )
 
 
 class BinaryAccuracy(StandardMetric, of=functions.binary_accuracy, check=_check_threshold):
-    """The share of probabilities on the right side of the threshold.
+    """The share of probabilities, or logits, on the right side of the threshold.
 
     >>> gpunn.metrics.BinaryAccuracy()([1, 0], [0.6, 0.7])  # 0.5
     """

@@ -41,9 +41,12 @@ def count_updates(xp: Any, run: Array, step: Array, made: Array, due: Array, eve
 
 
 @kernel(
-    cuda=elementwise("T g -> raw bool finite", "if (!(g - g == T(0))) finite[0] = false"),
+    cuda=elementwise(  # volatile: several threads may write, all of them the same
+        "T g -> raw bool finite",
+        "if (!(g - g == T(0))) *(volatile bool*)&finite[0] = false",
+    ),
     examples=lambda rng, dtype: [
-        ((np.array([1, value, 3], dtype), np.array([before])), {})
+        ((np.array([1, value, value, 3], dtype), np.array([before])), {})
         for value in (2, np.inf, np.nan)
         for before in (True, False)
     ],

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
+from gpunn import objects
 from gpunn.objects import CustomObjectScope, by_names, lookup
-from gpunn.objects import serialize as serialize
 from gpunn.optimizers import schedules
 from gpunn.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
 from gpunn.optimizers.loss_scale import LossScaleOptimizer
@@ -31,6 +31,11 @@ def get(identifier: Any) -> Any:
             f"Cannot interpret {identifier!r} as an optimizer. Give a name or an Optimizer."
         )
     return found
+
+
+def serialize(optimizer: Optimizer) -> Any:
+    """``{"class_name": ..., "config": ...}`` of an optimizer."""
+    return objects.serialize(optimizer)
 
 
 def deserialize(

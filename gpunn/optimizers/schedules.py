@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from math import ceil, cos, floor, pi
 from typing import Any
 
+from gpunn import objects
 from gpunn.objects import Configurable, CustomObjectScope, by_names, lookup
-from gpunn.objects import serialize as serialize
 
 
 class LearningRateSchedule(Configurable):
@@ -254,6 +254,11 @@ class CosineDecayRestarts(Formula):
 def _cosine(progress: float, height: float, alpha: float) -> float:
     """h (1 + cos πp) / 2, from h to 0, on top of alpha"""
     return (1 - alpha) * height * 0.5 * (1 + cos(pi * progress)) + alpha
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> Any:
+    """``{"class_name": ..., "config": ...}`` of a schedule."""
+    return objects.serialize(learning_rate_schedule)
 
 
 def deserialize(

@@ -116,10 +116,16 @@ class CompiledLoss:
         return self.outputs  # type: ignore[return-value]
 
 
-class CompiledMetrics:
-    """The metrics of the outputs. Names that depend on shapes are resolved at the first batch."""
+class CompiledMetrics(metrics_module.Metric):
+    """The metrics of the outputs as one. Names that depend on shapes are resolved at a first batch.
 
-    def __init__(self, metrics: Any, weighted_metrics: Any):
+    A `train_step` of the user's own finds it in `model.metrics`: it updates from ``(y, y_pred)``,
+    its result is a dict.
+    """
+
+    def __init__(self, metrics: Any, weighted_metrics: Any, names: Any = None):
+        super().__init__(name="compile_metrics")
+        self._names = names  # of the outputs, where they are known already
         self._given = _checked("metrics", metrics), _checked("weighted_metrics", weighted_metrics)
         self.metrics: dict[str, Any] | None = None
         self._parts: list[tuple[int, Any, bool]] = []  # output, metric, weighted
@@ -131,11 +137,23 @@ class CompiledMetrics:
         """The metrics and functions that were given as such, not by name."""
         return [given for given in leaves(self._given) if not isinstance(given, str)]
 
-    def reset(self) -> None:
-        """Forget what metric objects have counted for another model."""
-        for given in self.objects:
-            if isinstance(given, metrics_module.Metric):
-                given.reset_state()
+    def __bool__(self) -> bool:
+        return bool(leaves(self._given))
+
+    @property
+    def variables(self) -> list[Any]:
+        """The states of the metrics; none before the first batch."""
+        return [v for metric in (self.metrics or {}).values() for v in metric.variables]
+
+    def reset_state(self) -> None:
+        """Forget what was counted, by metric objects also for another model."""
+        for metric in [*self.objects, *(self.metrics or {}).values()]:
+            if isinstance(metric, metrics_module.Metric):
+                metric.reset_state()
+
+    def result(self) -> dict[str, Any]:
+        """The results by their labels in the logs; nothing before the first batch."""
+        return by_label(self.metrics or {})
 
     def check(self, outputs: Outputs) -> None:
         """Refuse what does not fit the outputs."""
@@ -165,17 +183,28 @@ class CompiledMetrics:
         metrics = [metric for _, metric, _ in self._parts]
         self.metrics = dict(zip(_numbered(labels), metrics, strict=True))
 
-    def update(self, y: Any, y_pred: Any, sample_weight: Any, names: Any = None) -> None:
-        """Count one batch in."""
+    def update_state(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, names: Any = None
+    ) -> None:
+        """Count one batch in; the weights concern `weighted_metrics` only."""
         if self.metrics is None:
-            self.build(y, y_pred, names)
+            self.build(y_true, y_pred, names or self._names)
         if not self._parts:
             return
-        ys, xs = self._outputs.spread("y", y), self._outputs.flat(y_pred)
+        ys, xs = self._outputs.spread("y", y_true), self._outputs.flat(y_pred)
         weights = self._outputs.spread("sample_weight", sample_weight, share=True)
         for i, metric, weighted in self._parts:
             if ys[i] is not None:
                 metric.update_state(ys[i], xs[i], weights[i] if weighted else None)
+
+
+def by_label(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The results of the metrics; one that is a dict brings its own labels."""
+    found: dict[str, Any] = {}
+    for label, metric in metrics.items():
+        result = metric.result()
+        found.update(result if isinstance(result, Mapping) else {label: result})
+    return found
 
 
 def _made(given: Any, y: Any, y_pred: Any) -> Any:

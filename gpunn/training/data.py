@@ -215,7 +215,8 @@ class IterableData:
 
     def _pass(self, generator: np.random.Generator | None) -> Iterator[Any]:
         if not isinstance(self.source, PyDataset):
-            yield from self.source
+            for item in self.source:  # `yield from` would close a generator that is left early
+                yield item
             return
         self.source.on_epoch_begin()
         yield from self.source.batches(generator)

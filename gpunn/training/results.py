@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.training.compiled import CompiledLoss, CompiledMetrics
+from gpunn.training.compiled import CompiledLoss, CompiledMetrics, by_label
 
 
 class Results:
@@ -25,11 +25,14 @@ class Results:
 
     @property
     def metrics(self) -> list[Any]:
-        """The loss's running mean, the compiled metrics, the losses of several outputs, and the
-        metrics that are attributes of the model and its layers.
+        """The loss's running mean, the compiled metrics as one ("compile_metrics"), the losses of
+        several outputs, and the metrics that are attributes of the model and its layers.
         """
         own = super().metrics  # type: ignore[misc]
-        return [*self._compiled_results().values(), *own]
+        if not self.compiled:
+            return own
+        compiled = [self._compile_metrics] if self._compile_metrics else []
+        return [self._loss_tracker, *compiled, *self._compile_loss.trackers.values(), *own]
 
     def _compiled_results(self) -> dict[str, Any]:
         """What `compile` made, by its label in the logs."""
@@ -51,12 +54,7 @@ class Results:
     def get_metrics_result(self) -> dict[str, Any]:
         """The metrics so far as tensors of the device, by their label."""
         labels = {id(metric): label for label, metric in self._compiled_results().items()}
-        found: dict[str, Any] = {}
-        for metric in self.metrics:
-            result = metric.result()
-            label = labels.get(id(metric), metric.name)
-            found.update(result if isinstance(result, Mapping) else {label: result})
-        return self._ordered(found)
+        return self._ordered(by_label({labels.get(id(m), m.name): m for m in self.metrics}))
 
     def _ordered(self, results: Mapping[str, Any]) -> dict[str, Any]:
         """The loss, metrics, and losses of outputs; after them, by name, metrics of outputs that
@@ -75,9 +73,18 @@ class Results:
         `own`: what the model's own step returned; it stands where it has other names.
         """
         results = self.get_metrics_result()
-        if isinstance(own, Mapping) and set(own) != set(results):
-            results = self._ordered(own)
+        if isinstance(own, Mapping):
+            own = _flat(own)
+            results = results if set(own) == set(results) else self._ordered(own)
         return {name: _plain(value) for name, value in results.items()}
+
+
+def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Logs in which a result that is a dict has given way to its parts."""
+    found: dict[str, Any] = {}
+    for name, value in logs.items():
+        found.update(_flat(value) if isinstance(value, Mapping) else {name: value})
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -200,7 +200,8 @@ class Step:
         if "compute_metrics" in self._own:
             return self.model.compute_metrics(x, y, y_pred, sample_weight)
         if y is not None:
-            self.model._compile_metrics.update(y, y_pred, sample_weight, self.model.output_names)
+            names = self.model.output_names
+            self.model._compile_metrics.update_state(y, y_pred, sample_weight, names)
         return None
 
 

@@ -88,7 +88,7 @@ class Trainer(Results, CompileConfig):
         _check_jit_compile(jit_compile)
         found = self._chosen_optimizer(optimizer, auto_scale_loss)
         compile_loss = CompiledLoss(loss, loss_weights)
-        compile_metrics = CompiledMetrics(metrics, weighted_metrics)
+        compile_metrics = CompiledMetrics(metrics, weighted_metrics, self.output_names)
         if self.output_names is not None:
             outputs = Outputs(self.output, self.output_names)
             compile_loss.check(outputs)
@@ -104,7 +104,7 @@ class Trainer(Results, CompileConfig):
             "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
         }  # fmt: skip
         self._step, self._told_why_eager = None, False
-        compile_metrics.reset()
+        compile_metrics.reset_state()
 
     def _chosen_optimizer(self, given: Any, auto_scale_loss: bool) -> Any:
         """The optimizer of a name or object; float16 asks for scaled losses."""
@@ -174,7 +174,7 @@ class Trainer(Results, CompileConfig):
     ) -> dict[str, Any]:
         """Count a batch in the compiled metrics; returns all results."""
         if y is not None:
-            self._compile_metrics.update(y, y_pred, sample_weight, self.output_names)
+            self._compile_metrics.update_state(y, y_pred, sample_weight, self.output_names)
         return self.get_metrics_result()
 
     # --- steps ---

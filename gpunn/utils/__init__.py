@@ -24,6 +24,7 @@ from gpunn.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from gpunn.utils.seed import set_random_seed
 from gpunn.utils.sequences import pad_sequences
 from gpunn.utils.session import clear_session
+from gpunn.utils.source_inputs import get_source_inputs
 from gpunn.utils.timeseries import timeseries_dataset_from_array
 
 if _TYPE_CHECKING:
@@ -64,6 +65,7 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
     "is_interactive_logging_enabled",

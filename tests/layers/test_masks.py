@@ -19,14 +19,20 @@ NEEDED = {
     "width": 2, "scale": 2.0, "factor": 0.1, "input_dim": 4, "output_dim": 3, "axes": 1,
     "num_heads": 2, "key_dim": 2, "head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1,
     "height_factor": 0.1, "width_factor": 0.1, "num_bins": 4,
+    "equation": "abc,cd->abd", "output_shape": (None, 4),
 }  # fmt: skip
-OPTIONS = {"CategoryEncoding": {"num_tokens": 4}, "Discretization": {"bin_boundaries": [0.0, 1.0]}}
+OPTIONS = {
+    "CategoryEncoding": {"num_tokens": 4}, "Discretization": {"bin_boundaries": [0.0, 1.0]},
+    "InputLayer": {"shape": (3,)}, "RandomPosterization": {"factor": 4},
+}  # fmt: skip
 WRAPPERS = {
     "RNN": lambda made: (made.LSTMCell(3),),
     "StackedRNNCells": lambda made: ([made.LSTMCell(3)],),
     "Bidirectional": lambda made: (made.LSTM(3),),
     "TimeDistributed": lambda made: (made.Dense(3),),
     "SpectralNormalization": lambda made: (made.Dense(3),),
+    "Wrapper": lambda made: (made.Dense(3),),
+    "Pipeline": lambda made: ([made.Dense(3)],),
     "Lambda": lambda made: (abs,),
 }
 LAYERS = sorted(
@@ -48,7 +54,7 @@ def made(module, name):
         return kind(*WRAPPERS[name](module))
     parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
     needed = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-    return kind(**{p.name: NEEDED[p.name] for p in needed}, **OPTIONS.get(name, {}))
+    return kind(**{**{p.name: NEEDED[p.name] for p in needed}, **OPTIONS.get(name, {})})
 
 
 @pytest.mark.parametrize("name", LAYERS)

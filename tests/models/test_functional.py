@@ -353,7 +353,7 @@ def _input_twice():
         (_input_twice, "an input was given twice"),
         (lambda: Model(X, X), "inputs must be symbolic tensors that come from Input"),
         (lambda: Model(Input((5,)), X), "outputs must be symbolic tensors"),
-        (lambda: Model(gpunn.KerasTensor((3,)), gpunn.KerasTensor((3,))), "inputs must be symbolic"),
+        (lambda: Model(gpunn.KerasTensor((3,)), Input((5,))), "inputs must be symbolic"),
         (lambda: Model(Input((5,)), []), "at least one input and one output"),
         (lambda: Model(Input((5,))), "both inputs and outputs, or none"),
         (lambda: Model(Input((5,)), gpunn.KerasTensor((3,))), "outputs must be symbolic"),

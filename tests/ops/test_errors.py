@@ -26,7 +26,7 @@ ERRORS = [
     ),
     (
         lambda t: ops.matmul(t(2, 3), t(4, 2)),
-        r"matmul: the last axis of x and the last but one .* agree \(x \(2, 3\), y \(4, 2\)\)",
+        r"matmul: the last axis of x1 and the last but one .* agree \(x1 \(2, 3\), x2 \(4, 2\)\)",
     ),
     (lambda t: ops.matmul(t(2, 3), t()), "matmul: a number has no matrix product"),
     (lambda t: ops.matmul(t(2, 2, 3), t(3, 3, 2)), "matmul: shapes .* do not broadcast"),

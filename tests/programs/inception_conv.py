@@ -41,7 +41,9 @@ def main():
     assert [layer.output.shape for layer in branches] == [(None, 8, 8, 16), (None, 4, 4, 32)]
     assert len(model.non_trainable_weights) == 2 * 13
 
-    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     history = model.fit(x, y, epochs=3, batch_size=50, verbose=0)
     assert history.history["accuracy"][-1] > 0.7
 

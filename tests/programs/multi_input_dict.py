@@ -27,16 +27,16 @@ def main():
     assert len(model.inputs) == 2
     assert model.input_shape == [(None, 5), (None, 8)]
 
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"])
+    model.compile(
+        "adam", "sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"]
+    )
     model.optimizer.learning_rate = 0.02
     first = model.fit(data, y, batch_size=32, epochs=5, validation_split=0.25, verbose=0)
     assert first.history["val_sparse_categorical_accuracy"][-1] > 0.9
 
     # the order of the dict does not matter, nor whether fit goes on from here
     swapped = {"colours": data["colours"], "acids": data["acids"]}
-    np.testing.assert_array_equal(
-        model.predict(swapped, verbose=0), model.predict(data, verbose=0)
-    )
+    np.testing.assert_array_equal(model.predict(swapped, verbose=0), model.predict(data, verbose=0))
     more = model.fit(swapped, y, epochs=7, initial_epoch=5, verbose=0)
     assert more.epoch == [5, 6]
     assert more.history["loss"][-1] < first.history["loss"][0]

@@ -1,4 +1,4 @@
-"""Digits with two outputs, a class and the amount of ink, each with its loss, weight and metrics."""
+"""Digits with two outputs, class and ink, each with its own loss, weight and metrics."""
 
 import numpy as np
 from sklearn.datasets import load_digits

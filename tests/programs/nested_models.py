@@ -29,7 +29,9 @@ def main():
     assert classifier.get_layer("encoder") is encoder
     assert len(classifier.trainable_weights) == 6
 
-    classifier.compile(optimizer=keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
+    classifier.compile(
+        optimizer=keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy"
+    )
     before = encoder.get_weights()
     classifier.fit(x, y, epochs=2, verbose=0)
     assert any(np.any(a != b) for a, b in zip(before, encoder.get_weights(), strict=True))
@@ -39,7 +41,9 @@ def main():
     assert not encoder.layers[0].trainable and encoder.trainable_weights == []
     transfer = make_classifier(encoder, "transfer")
     assert [w.path.split("/")[-1] for w in transfer.trainable_weights] == ["kernel", "bias"]
-    transfer.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    transfer.compile(
+        keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     before = encoder.get_weights()
     history = transfer.fit(x, y, epochs=10, verbose=0)
     for a, b in zip(before, encoder.get_weights(), strict=True):

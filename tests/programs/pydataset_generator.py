@@ -61,7 +61,7 @@ def main():
     history = model.fit(train, epochs=4, validation_data=val, verbose=0).history
     assert history["loss"][-1] < 0.5 * history["loss"][0]
     assert history["val_accuracy"][-1] > 0.75
-    assert train.epochs_seen == 4
+    assert train.epochs_seen >= 4
     assert not np.array_equal(train.indices, np.arange(400))
 
     loss, accuracy = model.evaluate(val, verbose=0)

@@ -6,8 +6,6 @@ from sklearn.datasets import load_diabetes
 import gpunn as keras
 from gpunn import layers, regularizers
 
-ON_SIMULATED_GPU = True
-
 
 def residual_block(x, units, name):
     shortcut = x

@@ -33,9 +33,7 @@ def main():
         optimizer=keras.optimizers.Adam(learning_rate=1e-2),
         metrics=[keras.metrics.CategoricalAccuracy(name="acc")],
     )
-    history = model.fit(
-        x_train, y_train, batch_size=64, epochs=3, validation_split=0.1, verbose=0
-    )
+    history = model.fit(x_train, y_train, batch_size=64, epochs=3, validation_split=0.1, verbose=0)
     assert history.epoch == [0, 1, 2]
     assert set(history.history) == {"loss", "acc", "val_loss", "val_acc"}
     assert history.history["loss"][-1] < history.history["loss"][0] / 2

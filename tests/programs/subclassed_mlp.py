@@ -6,8 +6,6 @@ from sklearn.preprocessing import StandardScaler
 import gpunn as keras
 from gpunn import layers, ops
 
-ON_SIMULATED_GPU = True
-
 
 class Linear(layers.Layer):
     def __init__(self, units=32, **kwargs):

@@ -53,7 +53,7 @@ def main():
     h = layers.Dense(20, activation="relu")(h)
     outputs = layers.Dense(2, activation="softmax")(h)
     model = keras.Model(inputs=inputs, outputs=outputs)
-    adam = keras.optimizers.Adam(5e-3)
+    adam = keras.optimizers.Adam(0.01)
     model.compile(optimizer=adam, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(
         x, y, batch_size=32, epochs=5, validation_data=(x[:64], y[:64]), verbose=0

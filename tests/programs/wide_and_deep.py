@@ -1,4 +1,4 @@
-"""Wide and deep: crossed and one-hot categories beside embeddings and numbers; by hand-made data."""
+"""Wide and deep: one-hot categories beside embeddings and numbers, from made-up data."""
 
 import numpy as np
 

@@ -89,3 +89,17 @@ def test_as_a_module():
     assert run("info").returncode == 0
     wrong = run("inform")
     assert wrong.returncode == 2 and "invalid choice: 'inform'" in wrong.stderr
+
+
+def test_get_source_inputs():
+    a, b, c = (gpunn.Input((3,), name=name) for name in "abc")
+    y = gpunn.layers.Add()([gpunn.layers.Dense(3)(a), b * 2]) + a
+    assert gpunn.utils.get_source_inputs(y) == [a, b]
+    assert gpunn.utils.get_source_inputs(c) == [c]
+    with pytest.raises(TypeError, match="takes a symbolic tensor, as Input.* received a ndarray"):
+        gpunn.utils.get_source_inputs(np.ones(3))
+
+
+def test_clear_session_may_keep_the_memory():
+    gpunn.utils.clear_session(free_memory=False)
+    assert gpunn.layers.Dense(2).name == "dense"
