@@ -216,7 +216,7 @@ class IterableData:
     def _pass(self, generator: np.random.Generator | None) -> Iterator[Any]:
         if not isinstance(self.source, PyDataset):
             for item in self.source:  # `yield from` would close a generator that is left early
-                yield item
+                yield item  # noqa: UP028
             return
         self.source.on_epoch_begin()
         yield from self.source.batches(generator)

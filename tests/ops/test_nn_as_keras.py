@@ -101,7 +101,11 @@ CASES = [
          {"fill_mode": mode})
         for mode, order in (("nearest", 1), ("wrap", 0), ("mirror", 1), ("reflect", 0))
     ),
-    ("image.perspective_transform", (X, np.stack([START, END]), np.stack([END, START])), {"fill_value": 2.0}),
+    (
+        "image.perspective_transform",
+        (X, np.stack([START, END]), np.stack([END, START])),
+        {"fill_value": 2.0},
+    ),
     *(
         (
             "image.scale_and_translate",

@@ -1,4 +1,4 @@
-"""A frozen BatchNormalization runs in inference mode: its averages stay, even with training=True."""
+"""A frozen BatchNormalization runs in inference mode: its averages stay in training, too."""
 
 import numpy as np
 from sklearn.datasets import load_wine

@@ -59,13 +59,13 @@ def main():
     ends = model.predict(np.stack([image, np.zeros_like(image)]), verbose=0)[:, label]
     np.testing.assert_allclose(np.sum(attributed), ends[0] - ends[1], rtol=0.1, atol=0.1)
 
-    grad_model = keras.models.Model(
-        model.inputs, [model.get_layer("conv").output, model.output]
-    )
+    grad_model = keras.models.Model(model.inputs, [model.get_layer("conv").output, model.output])
     with keras.GradientTape() as tape:
         maps, predictions = grad_model(x[:1])
         tape.watch(maps)
-        channel = ops.max(grad_model.get_layer("scores")(layers.Flatten()(layers.MaxPooling2D()(maps))))
+        channel = ops.max(
+            grad_model.get_layer("scores")(layers.Flatten()(layers.MaxPooling2D()(maps)))
+        )
     gradients = tape.gradient(channel, maps)
     weights = ops.mean(gradients, axis=(0, 1, 2))
     heatmap = ops.relu(ops.squeeze(maps[0] @ weights[..., None], axis=-1))

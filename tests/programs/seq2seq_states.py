@@ -20,7 +20,7 @@ def main():
 
     encoder_inputs = keras.Input(shape=(None, TOKENS), name="encoder_inputs")
     encoder = layers.LSTM(LATENT, return_state=True)
-    encoder_outputs, state_h, state_c = encoder(encoder_inputs)
+    _, state_h, state_c = encoder(encoder_inputs)
     encoder_states = [state_h, state_c]
 
     decoder_inputs = keras.Input(shape=(None, TOKENS), name="decoder_inputs")

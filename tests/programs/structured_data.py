@@ -1,4 +1,4 @@
-"""A functional model over named columns: strings, categories and numbers, each encoded its own way."""
+"""A functional model over named columns: strings, categories and numbers, each encoded."""
 
 import numpy as np
 

@@ -9,10 +9,9 @@ from gpunn import layers
 def double_conv_block(x, n_filters):
     x = layers.Conv2D(n_filters, 3, padding="same", kernel_initializer="he_normal")(x)
     x = layers.ReLU()(x)
-    x = layers.Conv2D(
+    return layers.Conv2D(
         n_filters, 3, padding="same", activation="relu", kernel_initializer="he_normal"
     )(x)
-    return x
 
 
 def downsample_block(x, n_filters):
