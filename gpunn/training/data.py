@@ -215,8 +215,9 @@ class IterableData:
 
     def _pass(self, generator: np.random.Generator | None) -> Iterator[Any]:
         if not isinstance(self.source, PyDataset):
-            for item in self.source:  # `yield from` would close a generator that is left early
-                yield item  # noqa: UP028
+            # `yield from` would close a generator that is left early
+            for item in self.source:  # noqa: UP028
+                yield item
             return
         self.source.on_epoch_begin()
         yield from self.source.batches(generator)

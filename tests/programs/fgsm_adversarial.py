@@ -1,5 +1,7 @@
 """The fast gradient sign method: small changes of the input that raise the loss the most."""
 
+import itertools
+
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 
@@ -46,7 +48,7 @@ def main():
         assert adversarial.dtype == "float32"
         accuracies.append(model.evaluate(adversarial, y, verbose=0)[1])
     assert accuracies[0] > 0.8 and accuracies[-1] < 0.5
-    assert all(b <= a for a, b in zip(accuracies[:-1], accuracies[1:], strict=True))
+    assert all(b <= a for a, b in itertools.pairwise(accuracies))
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 
