@@ -15,6 +15,7 @@ from gpunn.models.summary import print_summary
 from gpunn.naming import unique_name
 from gpunn.objects import custom_object_scope, objects_in_scope
 from gpunn.saving.serialization import deserialize_keras_object, serialize_keras_object
+from gpunn.tracebacks import filter_traceback
 from gpunn.training.trainer import Trainer
 from gpunn.tree import flatten
 
@@ -83,6 +84,7 @@ class Model(Trainer, Layer):
         if type(self).build is not Model.build:
             super()._build_for(names, args, kwargs)
 
+    @filter_traceback
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         outputs = super().__call__(*args, **kwargs)
         self.built = True

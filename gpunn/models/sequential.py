@@ -12,6 +12,7 @@ from gpunn.layers.convolution import Conv
 from gpunn.models.fitting import fit_rank
 from gpunn.models.model import Model, any_batch
 from gpunn.objects import custom_object_scope, objects_in_scope, serialize
+from gpunn.tracebacks import filter_traceback
 
 
 class Sequential(Model):
@@ -161,6 +162,7 @@ class Sequential(Model):
 
     # --- calling ---
 
+    @filter_traceback
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._input is not None and args:
             x = args[0]

@@ -62,9 +62,9 @@ def test_get_layer_by_a_wrong_index():
     ("make", "message"),
     [
         (lambda: optimizers.Adam(beta_1=1.5), r"Adam: beta_1 must lie in \[0, 1\), received 1.5"),
-        (lambda: optimizers.SGD(momentum="a"), r"momentum must lie in \[0, 1\], received a"),
+        (lambda: optimizers.SGD(momentum="a"), r"momentum must lie in \[0, 1\], received 'a'"),
         (lambda: optimizers.SGD(weight_decay=-1), "weight_decay must be a number of at least 0"),
-        (lambda: optimizers.SGD(clipnorm="1"), "clipnorm must be positive, received 1"),
+        (lambda: optimizers.SGD(clipnorm="1"), "clipnorm must be positive, received '1'"),
     ],
 )
 def test_settings_of_optimizers(make, message):

@@ -195,11 +195,12 @@ COMPOSITES = {
     "arange": lambda x: ops.arange(4, dtype="float32"),
     "linspace": lambda x: ops.linspace(0, 1, 4),
     "eye": lambda x: ops.eye(3),
-    "list": lambda x: ops.convert_to_tensor([1.0, 2.0]),
+    "list": lambda x: [ops.convert_to_tensor([1.0, 2.0]), x * [1, 2, 3, 4]],
+    "host array": lambda x: ops.convert_to_tensor(np.array([1.0, 2.0])),
     "mask": lambda x: x[x > 0],
 }
 REFUSED_FUNCTIONS = {
-    "list": MADE_ON_THE_HOST,
+    "host array": MADE_ON_THE_HOST,
     "mask": REFUSED["getitem-mask"],
 }
 
