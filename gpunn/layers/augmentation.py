@@ -8,7 +8,6 @@ from gpunn import ops
 from gpunn.autodiff.dtypes import is_float, to_float
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.errors import ShapeError, unknown_name
-from gpunn.layers.context import calls
 from gpunn.layers.layer import Layer
 from gpunn.ops.windows import data_format as checked_format
 from gpunn.ops.windows import per_axis
@@ -65,11 +64,6 @@ class ImageAugmentation(Layer):
     def spatial_axes(self) -> tuple[int, int]:
         """The axes (height, width) of a batch."""
         return (1, 2) if self.data_format == "channels_last" else (2, 3)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("training") is None and calls.training is None:
-            kwargs["training"] = True
-        return super().__call__(*args, **kwargs)
 
     def call(self, data: Any, training: bool = True) -> Any:
         inputs = data if isinstance(data, dict) else {"images": data}

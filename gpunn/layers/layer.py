@@ -13,7 +13,7 @@ from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.symbolic import Node, SymbolicTensor, tracing
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
-from gpunn.changes import note_change
+from gpunn.changes import note_change, note_switch
 from gpunn.dtype_policies import DTypePolicy
 from gpunn.errors import SymbolicError, unknown_name
 from gpunn.layers.connecting import Connected, has_unknown_lengths, traced
@@ -106,8 +106,9 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
     def trainable(self, value: bool) -> None:
         if not isinstance(value, bool):
             raise ValueError(f"trainable must be True or False, received {value!r}.")
+        if value is not self._trainable:
+            note_switch(self)
         self._trainable = value
-        note_change()
         for layer in self._sublayers():
             layer.trainable = value  # type: ignore[attr-defined]
 

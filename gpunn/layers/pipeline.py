@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpunn.layers.context import calls
 from gpunn.layers.layer import Layer
 from gpunn.layers.signature import call_signature
 from gpunn.objects import serialize
@@ -30,11 +29,6 @@ class Pipeline(Layer):
     def layers(self) -> list[Layer]:
         """The layers in order."""
         return list(self._pipeline_layers)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("training") is None and calls.training is None:
-            kwargs["training"] = True
-        return super().__call__(*args, **kwargs)
 
     def call(self, inputs: Any, training: bool = True, mask: Any = None) -> Any:
         for layer in self._pipeline_layers:

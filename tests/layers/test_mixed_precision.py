@@ -124,7 +124,8 @@ OTHERS = {  # without a computation of their own, or tested below
 
 
 @pytest.fixture(autouse=True)
-def _float32_again():
+def _seeded_and_float32_again():
+    gpunn.utils.set_random_seed(3)
     yield
     config.set_dtype_policy(None)
 
@@ -248,6 +249,14 @@ def test_statistics_beyond_the_range_of_float16(name):
         np.testing.assert_allclose(layer(x).numpy(), inference, rtol=2e-3, atol=2e-3)
 
 
+def test_moving_averages_beyond_the_range_of_float16():
+    layer = layers.BatchNormalization(epsilon=0, dtype="mixed_float16")
+    layer.build((None, 1))
+    layer.moving_mean.assign([1000.25])
+    layer.moving_variance.assign([1e6])
+    np.testing.assert_allclose(layer(np.array([[2000.0]])), [[0.99975]], rtol=1e-3)
+
+
 def test_moving_averages_take_steps_smaller_than_those_of_float16():
     layer = layers.BatchNormalization(momentum=0.9999, dtype="mixed_float16")
     for _ in range(3):
@@ -300,6 +309,9 @@ def test_embeddings_are_read_in_float32_and_indices_are_not_rounded():
     gradient = tape.gradient(loss, layer.embeddings)
     assert gradient.dtype == "float32"
     np.testing.assert_array_equal(gradient.numpy()[[3, 4, 5]], [[2, 2], [0, 0], [1, 1]])
+    with gpunn.GradientTape() as tape:
+        loss = ops.sum(layer(np.full(2049, 3)))  # 2048 in float16
+    np.testing.assert_array_equal(tape.gradient(loss, layer.embeddings).numpy()[3], [2049, 2049])
 
 
 def test_spectral_normalization_divides_the_float32_kernel():

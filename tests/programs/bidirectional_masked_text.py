@@ -20,6 +20,7 @@ def sentences(count, seed):
 
 
 def main():
+    keras.utils.clear_session()
     keras.utils.set_random_seed(6)
     texts, labels = sentences(160, seed=0)
     x = pad_sequences(texts, maxlen=MAXLEN, padding="post")

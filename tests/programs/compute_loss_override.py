@@ -30,13 +30,13 @@ class Confident(keras.Model):
 def train(strength):
     keras.utils.set_random_seed(18)
     x, y = load_digits(return_X_y=True)
-    x = (x[:384] / 16).astype("float32")
+    x = (x[:256] / 16).astype("float32")
     inputs = keras.Input((64,))
     h = layers.Dense(16, activation="relu")(inputs)
     model = Confident(inputs, layers.Dense(10, activation="softmax")(h), strength=strength)
     model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["acc"])
-    history = model.fit(x, y[:384], epochs=3, batch_size=64, verbose=0).history
-    return model, history, model.evaluate(x, y[:384], return_dict=True, verbose=0)
+    history = model.fit(x, y[:256], epochs=3, batch_size=64, verbose=0).history
+    return model, history, model.evaluate(x, y[:256], return_dict=True, verbose=0)
 
 
 def main():

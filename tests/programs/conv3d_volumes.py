@@ -37,7 +37,7 @@ def main():
     x, y = volumes(48)
     x = np.expand_dims(x, axis=-1)
     model = get_model()
-    assert model.name == "3dcnn" and model.count_params() == 541 - 8
+    assert model.name == "3dcnn" and model.count_params() == 553
     assert [tuple(layer.output.shape) for layer in model.layers[:4]] == [
         (None, 6, 6, 6, 1),
         (None, 4, 4, 4, 4),
@@ -45,11 +45,11 @@ def main():
         (None, 2, 2, 2, 4),
     ]
     schedule = keras.optimizers.schedules.ExponentialDecay(
-        0.02, decay_steps=20, decay_rate=0.9, staircase=True
+        0.1, decay_steps=20, decay_rate=0.9, staircase=True
     )
     model.compile(
         loss="binary_crossentropy",
-        optimizer=keras.optimizers.Adam(learning_rate=schedule),
+        optimizer=keras.optimizers.SGD(learning_rate=schedule, momentum=0.9),
         metrics=["acc"],
     )
     history = model.fit(x, y, epochs=5, batch_size=8, shuffle=True, verbose=0).history

@@ -5,8 +5,6 @@ import numpy as np
 import gpunn as keras
 from gpunn import layers
 
-ON_SIMULATED_GPU = True
-
 
 def data():
     rng = np.random.default_rng(14)

@@ -6,8 +6,6 @@ from sklearn.datasets import load_iris
 import gpunn as keras
 from gpunn import layers, ops
 
-ON_SIMULATED_GPU = True
-
 
 def make_member(seed):
     initializer = keras.initializers.GlorotUniform(seed=seed)

@@ -8,8 +8,6 @@ from sklearn.datasets import load_breast_cancer
 import gpunn as keras
 from gpunn import layers, ops
 
-ON_SIMULATED_GPU = True
-
 loss_object = keras.losses.BinaryCrossentropy(from_logits=True)
 
 

@@ -1,4 +1,5 @@
-"""Saliency: the gradient of a class's score with respect to the pixels, plain and integrated."""
+"""Saliency: the gradient of a class's score with respect to the pixels, plain,
+integrated, and at a convolution (Grad-CAM)."""
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -62,13 +63,11 @@ def main():
     grad_model = keras.models.Model(model.inputs, [model.get_layer("conv").output, model.output])
     with keras.GradientTape() as tape:
         maps, predictions = grad_model(x[:1])
-        tape.watch(maps)
-        channel = ops.max(
-            grad_model.get_layer("scores")(layers.Flatten()(layers.MaxPooling2D()(maps)))
-        )
-    gradients = tape.gradient(channel, maps)
+        predicted = ops.argmax(predictions[0])
+        class_channel = predictions[:, predicted]
+    gradients = tape.gradient(class_channel, maps)
     weights = ops.mean(gradients, axis=(0, 1, 2))
     heatmap = ops.relu(ops.squeeze(maps[0] @ weights[..., None], axis=-1))
-    heatmap = heatmap / ops.max(heatmap)
+    heatmap = ops.maximum(heatmap, 0) / ops.max(heatmap)
     assert heatmap.shape == (6, 6) and predictions.shape == (1, 10)
     return {"saliency": saliency, "attributed": attributed, "heatmap": heatmap}

@@ -5,8 +5,6 @@ import numpy as np
 import gpunn as keras
 from gpunn import layers
 
-ON_SIMULATED_GPU = True
-
 
 def make_data(rng):
     x = rng.normal(size=(96, 3)).astype("float32")

@@ -18,6 +18,7 @@ def table(count):
 
 
 def main():
+    keras.utils.clear_session()
     keras.utils.set_random_seed(11)
     features, target = table(240)
 

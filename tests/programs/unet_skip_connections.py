@@ -49,6 +49,7 @@ def dice_loss(y_true, y_pred):
 
 
 def main():
+    keras.utils.clear_session()
     keras.utils.set_random_seed(17)
     rng = np.random.default_rng(17)
     size = 12

@@ -297,6 +297,14 @@ def test_a_generator_that_runs_out_ends_training_with_a_warning():
     assert history.epoch == [0] and len(history.history["loss"]) == 1
 
 
+def test_a_generator_goes_on_where_the_last_evaluation_stopped():
+    parts = iter([(X[:2], TARGET[:2]), (X[2:4], TARGET[2:4]), (X[4:6], TARGET[4:6])])
+    endless, model = (part for part in parts), made()
+    model.fit(X, TARGET, epochs=2, validation_data=endless, validation_steps=1, verbose=0)
+    rest = model.evaluate(endless, verbose=0)
+    np.testing.assert_allclose(rest, model.evaluate(X[4:6], TARGET[4:6], verbose=0), rtol=1e-5)
+
+
 def test_a_list_of_one_input_is_the_input():
     assert made().fit([X], TARGET, verbose=0).epoch == [0]
 
