@@ -73,6 +73,7 @@ def cast(x: Any, dtype: Any) -> Any:
     """x in another dtype; the gradient is cast back."""
     if not isinstance(x, (Tensor, SymbolicTensor)):
         return Tensor(asarray(x, dtype))
+    x = x if state.read is None else state.read(x)
     return x if as_dtype(x.dtype) == as_dtype(dtype) else _cast(x, dtype=as_dtype(dtype))
 
 

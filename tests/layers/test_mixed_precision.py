@@ -405,6 +405,17 @@ def test_a_float32_layer_inside_a_mixed_one():
     assert layer.head.input_seen == y.dtype == "float32"
 
 
+def test_what_is_cast_in_a_layer_stays_so_outside():
+    class Position(layers.Layer):
+        def build(self, input_shape):
+            self.table = self.add_weight(input_shape[1:], "ones", name="table")
+
+        def call(self, x):
+            return ops.cast(self.table, x.dtype)
+
+    assert Position(dtype="mixed_float16")(np.ones((2, 3), "float32")).dtype == "float16"
+
+
 def test_an_error_does_not_leave_the_cast_behind():
     layer = layers.Lambda(lambda x: x.nonsense, dtype="mixed_float16")
     with pytest.raises(AttributeError):
