@@ -9,7 +9,6 @@ from gpunn import activations, constraints, initializers, ops, regularizers
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.errors import ShapeError
 from gpunn.layers.activation import Softmax
-from gpunn.layers.connecting import has_unknown_lengths, traced
 from gpunn.layers.layer import Layer
 from gpunn.layers.regularization import Dropout
 from gpunn.objects import serialize
@@ -87,12 +86,8 @@ class HeadedAttention(Layer):
     """
 
     supports_masking = True
+    _uses_lengths = True
     head_size: int
-
-    def _computed(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if has_unknown_lengths((args, kwargs)):  # `call` computes with lengths
-            return traced(self.call, args, kwargs)
-        return super()._computed(args, kwargs)
 
     def _configure(self, given: dict[str, Any]) -> None:
         """Take the arguments that both layers have."""

@@ -175,6 +175,8 @@ class RandomCrop(ImageAugmentation):
     >>> gpunn.layers.RandomCrop(24, 24)
     """
 
+    _uses_lengths = True
+
     def __init__(
         self,
         height: int,
@@ -189,13 +191,8 @@ class RandomCrop(ImageAugmentation):
 
     def _room(self, images: Any) -> tuple[int, int]:
         """How many rows and columns are too many; negative: how many are missing."""
-        sizes = [images.shape[axis] for axis in self.spatial_axes]
-        if None in sizes:
-            raise ShapeError(
-                f"RandomCrop '{self.name}': the size of the images must be known, received "
-                f"{tuple(images.shape)}. Give the Input a size."
-            )
-        return sizes[0] - self.height, sizes[1] - self.width
+        height, width = (images.shape[axis] for axis in self.spatial_axes)
+        return height - self.height, width - self.width
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """The first row and the first column, (1,) each; None for images that are too small."""
@@ -217,7 +214,6 @@ class RandomCrop(ImageAugmentation):
 
     def _cropped(self, images: Any, start: Any, training: bool, interpolation: str) -> Any:
         images = self._compute(images)
-        self._room(images)
         if not training or start is None:
             size, order = (self.height, self.width), self.data_format
             return ops.image.resize(

@@ -42,7 +42,8 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
 
     _untracked: tuple[str, ...] = ("_losses", "_losses_of", "_nodes", "_given")
     supports_masking = False
-    _is_users = False  # whether `call` may compute with lengths that are not known yet
+    _is_users = False  # whether `call` was written by a user
+    _uses_lengths = False  # whether `call` computes with lengths, which may not be known yet
     input_spec: Any = None  # an InputSpec, or a structure of such
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -263,7 +264,8 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         return outputs
 
     def _computed(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        unknown = self._is_users and has_unknown_lengths((args, kwargs))
+        uses_lengths = self._is_users or self._uses_lengths
+        unknown = uses_lengths and has_unknown_lengths((args, kwargs))
         try:
             return traced(self.call, args, kwargs) if unknown else self.call(*args, **kwargs)
         except Exception as error:  # it may need values, or the lengths for which others stood in

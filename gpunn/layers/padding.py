@@ -221,6 +221,7 @@ class UpSampling2D(_UpSampling):
     """
 
     rank = 2
+    _uses_lengths = True
 
     def __init__(
         self,
@@ -239,12 +240,6 @@ class UpSampling2D(_UpSampling):
         if self.interpolation == "nearest":
             return super().call(inputs)
         _, sizes, _ = split_shape(inputs.shape, self.data_format)
-        if None in sizes:
-            raise ShapeError(
-                f"UpSampling2D '{self.name}': interpolation='{self.interpolation}' needs images of "
-                f"known size, received {tuple(inputs.shape)}. Give the Input a size, or use "
-                f"'nearest'."
-            )
         new = tuple(n * f for n, f in zip(sizes, self._factors, strict=True))
         return ops.image.resize(inputs, new, self.interpolation, data_format=self.data_format)
 

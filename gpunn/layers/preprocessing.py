@@ -63,6 +63,8 @@ class Resizing(Layer):
     >>> gpunn.layers.Resizing(224, 224, crop_to_aspect_ratio=True)
     """
 
+    _uses_lengths = True
+
     def __init__(
         self,
         height: int,
@@ -113,6 +115,8 @@ class CenterCrop(Layer):
     >>> gpunn.layers.CenterCrop(224, 224)
     """
 
+    _uses_lengths = True
+
     def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.height, self.width = per_axis("CenterCrop", "(height, width)", (height, width), 2)
@@ -126,13 +130,7 @@ class CenterCrop(Layer):
             )
         data = ops.cast(data, self.compute_dtype)
         last = self.data_format == "channels_last"
-        sizes = data.shape[-3:-1] if last else data.shape[-2:]
-        if None in sizes:
-            raise ShapeError(
-                f"CenterCrop '{self.name}': the size of the images must be known, received "
-                f"{tuple(data.shape)}. Give the Input a size."
-            )
-        height, width = sizes
+        height, width = data.shape[-3:-1] if last else data.shape[-2:]
         if height < self.height or width < self.width:
             return ops.image.resize(
                 data,

@@ -31,8 +31,7 @@ class Flatten(Layer):
         if self.data_format == "channels_first" and len(inputs.shape) > 2:
             inputs = ops.moveaxis(inputs, 1, -1)
         rest = inputs.shape[1:]
-        size = -1 if None in rest else prod(rest)
-        return ops.reshape(inputs, (inputs.shape[0] if inputs.shape[0] is not None else -1, size))
+        return ops.reshape(inputs, (inputs.shape[0], -1 if None in rest else prod(rest)))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "data_format": self.data_format}
@@ -59,7 +58,7 @@ class Reshape(Layer):
                     f"(input {tuple(inputs.shape)}). Choose lengths whose product is {size}."
                 )
             target = tuple(size // known if n == -1 else n for n in target)
-        return ops.reshape(inputs, (-1 if inputs.shape[0] is None else inputs.shape[0], *target))
+        return ops.reshape(inputs, (inputs.shape[0], *target))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "target_shape": self.target_shape}

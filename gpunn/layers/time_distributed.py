@@ -45,7 +45,7 @@ class TimeDistributed(Wrapper):
         if mask is not None:
             self._check_mask(mask, inputs)
             mask = mask if call_signature(type(self.layer).call).mask else None
-        if isinstance(inputs, SymbolicTensor) and inputs.shape[1] is None:
+        if isinstance(inputs, SymbolicTensor) and None in inputs.shape[1:]:
             shape = self.compute_output_shape(inputs.shape)
             return SymbolicTensor(shape, self.compute_dtype)
         return self._compute(inputs, mask)

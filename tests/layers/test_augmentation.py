@@ -339,10 +339,6 @@ def test_gradients_are_the_transposed_map(name, options):
         ),
         (lambda: layers.RandomFlip()({"image": X}), "Unknown input of RandomFlip .* Did you mean"),
         (lambda: layers.RandomFlip(name="a")({"labels": X}), "the key 'images' is missing"),
-        (
-            lambda: layers.RandomCrop(2, 2)(SymbolicTensor((None, None, 3, 3), "float32")),
-            "size of the images must be known",
-        ),
     ],
 )
 def test_errors(call, message):
