@@ -33,7 +33,7 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
     caller passed that has `.shape` and `.dtype`; numbers stay numbers, None stays None.
 
     `promotes`: ``"common"`` casts the inputs to their common dtype, ``"float"`` makes that a float,
-    ``"number"`` an int32 if it is bool.
+    ``"number"`` an int32 if it is bool, ``"product"`` an int32 if all are int8.
 
     Inputs are the parameters annotated ``Array``, and those annotated ``Any`` or not at all that
     have no default; the ones after them are options, which callers may also give by position.
@@ -124,6 +124,8 @@ def _promoted(inputs: list, rule: str) -> list:
             return inputs  # the common case
     elif rule == "float" or any(type(x) is float for x in inputs):
         dtype = to_float(dtype)
+    elif rule == "product":
+        dtype = as_dtype("int32") if dtypes == {as_dtype("int8")} else dtype
     elif dtype.kind == "b" and (rule == "number" or any(type(x) is int for x in inputs)):
         dtype = as_dtype("int32")
     cast = registry["cast"]

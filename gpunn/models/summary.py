@@ -142,11 +142,13 @@ def _widths(positions: Sequence[float] | None, width: int, count: int) -> list[i
 
 
 def _totals(model: Any) -> list[str]:
-    return [
-        _total("Total params", model.weights),
+    optimizer = model.optimizer.variables if model.optimizer and model.optimizer.built else []
+    lines = [
+        _total("Total params", [*model.weights, *optimizer]),
         _total("Trainable params", model.trainable_weights),
         _total("Non-trainable params", model.non_trainable_weights),
     ]
+    return lines + [_total("Optimizer params", optimizer)] * bool(optimizer)
 
 
 def _total(label: str, weights: list[Any]) -> str:

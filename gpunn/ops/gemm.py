@@ -14,7 +14,7 @@ from gpunn.backend.cuda import elementwise
 from gpunn.backend.devices import empty, empty_like
 from gpunn.backend.kernel import Kernel, kernel
 from gpunn.backend.protocol import Array
-from gpunn.backend.threads import parallel
+from gpunn.backend.threads import parallel, parallel_products
 from gpunn.backend.transfer import copy_into, packed
 from gpunn.errors import ShapeError
 from gpunn.ops import pointwise
@@ -87,9 +87,9 @@ def _share(xp: Any, out: Array, inner: int, part: Callable[[slice, slice], None]
     if out.size * inner < _WORTH_SHARING:
         part(whole, whole)
     elif out.shape[0] >= out.shape[1]:
-        parallel(xp, lambda rows: part(rows, whole), out.shape[0])
+        parallel_products(xp, lambda rows: part(rows, whole), out.shape[0])
     else:
-        parallel(xp, lambda columns: part(whole, columns), out.shape[1])
+        parallel_products(xp, lambda columns: part(whole, columns), out.shape[1])
 
 
 def _multiply(xp: Any, a: Array, b: Array, bias: Array | None, out: Array, relu: bool) -> None:
@@ -232,9 +232,12 @@ def _as_batch(x: Array, batch: tuple[int, ...]) -> Array:
     return x if len(batch) == 1 else packed(x).reshape(-1, *x.shape[-2:])
 
 
-@op(shape=_matmul_rule, promotes="common")
+@op(shape=_matmul_rule, promotes="product")
 def matmul(x1: Array, x2: Array) -> Any:
-    """y = x1 x2 over the last two axes, batch axes broadcast; 1-D x1 is a row, 1-D x2 a column."""
+    """y = x1 x2 over the last two axes, batch axes broadcast; 1-D x1 is a row, 1-D x2 a column.
+
+    Products of int8 are summed in int32.
+    """
     a = x1.reshape(1, -1) if x1.ndim == 1 else x1
     b = x2.reshape(-1, 1) if x2.ndim == 1 else x2
     shape = _matmul_rule(x1, x2).shape

@@ -17,9 +17,12 @@ from gpunn.ops import (
     floats,
     gemm,
     indexing,
+    products,
     reduce,
+    scans,
     shaping,
     splitting,
+    statistics,
 )
 from gpunn.ops.rules import result_dtype
 
@@ -88,6 +91,19 @@ _METHODS: dict[str, Any] = {
     "min": reduce.min,
     "argmax": reduce.argmax,
     "argmin": reduce.argmin,
+    "any": compare.any,
+    "all": compare.all,
+    "prod": statistics.prod,
+    "std": statistics.std,
+    "var": statistics.var,
+    "cumsum": scans.cumsum,
+    "dot": products.dot,
+    "clip": elementwise.clip,
+    "round": floats.round,
+    "ravel": shaping.ravel,
+    "swapaxes": shaping.swapaxes,
+    "repeat": shaping.repeat,
+    "copy": floats.copy,
     "T": property(shaping.transpose),
 }
 

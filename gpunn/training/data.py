@@ -202,7 +202,8 @@ class IterableData:
 
     def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
         """One pass. A generator goes on where the last pass stopped; its order is its own."""
-        for item in self._pass(generator):
+        source = self.source
+        for item in source.batches(generator) if isinstance(source, PyDataset) else source:
             is_batch = isinstance(item, tuple) or (self._is_loader and isinstance(item, list))
             x, y, sample_weight = map(
                 as_arrays, unpack_x_y_sample_weight(item if is_batch else (item,))
@@ -213,18 +214,22 @@ class IterableData:
                 sample_weight = weights_of_classes(y, self.class_weight)
             yield x, y, sample_weight
 
-    def _pass(self, generator: np.random.Generator | None) -> Iterator[Any]:
-        if not isinstance(self.source, PyDataset):
-            # `yield from` would close a generator that is left early
-            for item in self.source:  # noqa: UP028
-                yield item
-            return
-        self.source.on_epoch_begin()
-        yield from self.source.batches(generator)
-        self.source.on_epoch_end()
-
 
 Data = ArrayData | IterableData
+
+
+def epoch_of(data: Data, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """These batches of the data as one epoch; a PyDataset hears of its begin and its end."""
+    source = data.source if isinstance(data, IterableData) else None
+    if not isinstance(source, PyDataset):
+        return batches
+    return _heard(source, batches)
+
+
+def _heard(source: PyDataset, batches: Iterator[Batch]) -> Iterator[Batch]:
+    source.on_epoch_begin()
+    yield from batches
+    source.on_epoch_end()
 
 
 def make_data(

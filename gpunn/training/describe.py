@@ -11,7 +11,6 @@ import numpy as np
 from gpunn.backend import devices
 from gpunn.backend.protocol import Array
 from gpunn.backend.recorder import Call, Program, is_array
-from gpunn.backend.threads import leading
 from gpunn.training.recording import Recordings, quiet
 
 _RUNS = 9  # of each kernel, of which the median time is shown
@@ -74,7 +73,7 @@ def _times(program: Program) -> list[float]:
     fixed = _distinct(program.fixed)
     before = [array.copy() for array in fixed]
     try:
-        with quiet(), leading():
+        with quiet():
             return [
                 float(np.median([_run(call, backend) for _ in range(_RUNS)]))
                 for call in program.calls

@@ -14,7 +14,7 @@ from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.backend.recorder import is_array
 from gpunn.backend.thread import local
-from gpunn.backend.threads import leading
+from gpunn.backend.threads import Sharing
 from gpunn.structure import map_structure
 from gpunn.training.data import signature, to_tensors
 from gpunn.training.recording import Recordings, quiet
@@ -49,6 +49,7 @@ class function:  # noqa: N801  (a decorator)
         self.python_function = python_function
         self.recordings = Recordings()
         self._told_why_eager = False
+        self._sharing = Sharing()
         self._lock = threading.Lock()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -62,10 +63,11 @@ class function:  # noqa: N801  (a decorator)
         arrays: list[Any] = []
         form = map_structure(functools.partial(_take_array, arrays), (args, kwargs))
         key = _key(form), signature(tuple(arrays))
-        with quiet(), leading():
+        with quiet():
             with self._lock:
                 recorded = self.recordings.find(key)
-            result = recorded(functools.partial(self._run, form), tuple(arrays))
+            run = functools.partial(self._run, form)
+            result = self._sharing.run(recorded, run, tuple(arrays))
         if recorded.problem is not None and not self._told_why_eager:
             self._told_why_eager = True
             name = getattr(self.python_function, "__qualname__", repr(self.python_function))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -23,6 +24,7 @@ from gpunn.training.data import (
     Batch,
     Data,
     IterableData,
+    epoch_of,
     to_tensors,
     whole_number,
 )
@@ -59,6 +61,7 @@ class Loop:
             self.verbose = 2
         self.given = [callback for callback in given if callback is not None]
         self.own: Any = None  # what the model's own step returned last
+        self.trained = False  # whether there was a step that changed the weights
         self.epochs = whole_number("epochs", epochs, least=0)
         most = config.max_epochs()
         if most is not None:
@@ -99,29 +102,56 @@ class Loop:
             data.buffers, step.buffers = step.buffers, None
         if validation is not None:
             self._checked_step(validation)
-        logs: dict[str, float] = {}
         with _closing(callbacks), InterruptBetweenSteps() as interrupt:
             model._initial_epoch = None  # BackupAndRestore may set it
             callbacks.call("on_train_begin")
-            for epoch in range(model._initial_epoch or self.initial_epoch, self.epochs):
-                model.reset_metrics()
-                callbacks.call("on_epoch_begin", epoch)
-                step = self._train_epoch(source, step, callbacks, interrupt)
-                if step is None:
-                    break
-                logs = model._logs(self.own)
-                if validation is not None and (epoch + 1) % validation_freq == 0:
-                    found = self._evaluate(validation, validation_steps, callbacks, interrupt)
-                    logs = {**logs, **{f"val_{k}": v for k, v in found.items()}}
-                callbacks.call("on_epoch_end", epoch, logs=logs)
-                if model.stop_training:
-                    break
-            if model.optimizer is not None and model.optimizer.built:
-                model.optimizer.finalize_variable_values(model.trainable_variables)
+            judge = partial(self._judge, validation, validation_steps, validation_freq)
+            try:
+                step, logs = self._epochs(source, step, judge, callbacks, interrupt)
+            finally:  # also after Ctrl-C: the averages of the weights, where they are asked for
+                if self.trained and model.optimizer is not None:
+                    model.optimizer.finalize_variable_values(model.trainable_variables)
             callbacks.call("on_train_end", logs=logs)
         if step is not None and isinstance(data, ArrayData):
             step.buffers = data.buffers
         return history
+
+    def _epochs(
+        self,
+        source: _Source,
+        step: Step | None,
+        judge: Callable[..., dict[str, float]],
+        callbacks: CallbackList,
+        interrupt: InterruptBetweenSteps,
+    ) -> tuple[Step | None, dict[str, float]]:
+        """All epochs; the step of the last one, and its logs."""
+        model, logs = self.model, {}
+        for epoch in range(model._initial_epoch or self.initial_epoch, self.epochs):
+            model.reset_metrics()
+            callbacks.call("on_epoch_begin", epoch)
+            step = self._train_epoch(source, step, callbacks, interrupt)
+            if step is None:
+                break
+            logs = {**model._logs(self.own), **judge(epoch, callbacks, interrupt)}
+            callbacks.call("on_epoch_end", epoch, logs=logs)
+            if model.stop_training:
+                break
+        return step, logs
+
+    def _judge(
+        self,
+        validation: Data | None,
+        steps: int | None,
+        freq: int,
+        epoch: int,
+        callbacks: CallbackList,
+        interrupt: InterruptBetweenSteps,
+    ) -> dict[str, float]:
+        """The validation logs of every `freq`-th epoch."""
+        if validation is None or (epoch + 1) % freq:
+            return {}
+        found = self._evaluate(validation, steps, callbacks, interrupt)
+        return {f"val_{k}": v for k, v in found.items()}
 
     def _train_epoch(
         self,
@@ -143,6 +173,7 @@ class Loop:
             if number % together == 0:
                 _call(before, number, {})
             self.own = step.train(*batch, owned=source.owns_batches)
+            self.trained = True
             if number % together == together - 1:
                 self._ended(after, number, callbacks)
             interrupt.check()
@@ -234,7 +265,7 @@ class Loop:
         callbacks.call("on_test_begin")
         step, number = None, -1
         with no_grad():
-            for number, batch in enumerate(islice(data.batches(), steps)):
+            for number, batch in enumerate(epoch_of(data, islice(data.batches(), steps))):
                 step = step or model.step_for(batch[0])
                 if isinstance(data, IterableData):
                     self.check(step, batch)
@@ -264,7 +295,7 @@ class Loop:
         with _closing(callbacks), InterruptBetweenSteps() as interrupt, no_grad():
             callbacks.call("on_predict_begin")
             step = None
-            for number, batch in enumerate(islice(data.batches(), steps)):
+            for number, batch in enumerate(epoch_of(data, islice(data.batches(), steps))):
                 step = step or self.model.step_for(batch[0])
                 for hook in before:
                     hook(number, {})
@@ -278,29 +309,33 @@ class Loop:
 
 
 class _Source:
-    """The batches of each epoch: a pass over the data, or `steps` batches of an endless stream."""
+    """The batches of each epoch: a pass over the data, or `steps` batches, over several passes."""
 
     def __init__(self, data: Data, generator: np.random.Generator | None, steps: int | None):
         self.data, self.generator, self.steps = data, generator, steps
         self.owns_batches = isinstance(data, ArrayData) and generator is not None
-        self._stream: Iterator[Batch] | None = None
+        self._pass: Iterator[Batch] | None = None
+        self._seen = 0  # batches of this pass
 
     def epoch(self) -> Iterator[Batch]:
-        """The batches of the next epoch."""
-        if self.steps is None:
-            return self.data.batches(self.generator)
-        if self._stream is None:
-            self._stream = self._endless()
-        return islice(self._stream, self.steps)
+        """The batches of the next epoch; fewer than `steps` where a pass ends."""
+        return epoch_of(self.data, self._next())
 
-    def _endless(self) -> Iterator[Batch]:
-        while True:
-            empty = True
-            for batch in self.data.batches(self.generator):
-                empty = False
-                yield batch
-            if empty:
-                return
+    def _next(self) -> Iterator[Batch]:
+        if self._pass is None:
+            self._pass, self._seen = self.data.batches(self.generator), 0
+        number = 0
+        for batch in islice(self._pass, self.steps):
+            number += 1
+            yield batch
+        self._seen += number
+        if self.steps and 0 < number < self.steps:
+            warn_user(
+                f"The data ran out: this epoch had {number} batches, not steps_per_epoch="
+                f"{self.steps}. Give more data, or a smaller steps_per_epoch."
+            )
+        if number != self.steps or self._seen == self.data.steps:
+            self._pass = None
 
 
 class _closing:  # noqa: N801

@@ -11,7 +11,7 @@ from gpunn.autodiff.tape import Tape, no_grad
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
-from gpunn.backend.threads import leading
+from gpunn.backend.threads import Sharing
 from gpunn.changes import changes
 from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
@@ -76,6 +76,7 @@ class Step:
         self.recordings = {name: Recordings() for name in ("train", "test", "predict") if records}
         self.buffers: Any = None  # of the batches of the last `fit`: recorded inputs
         self._optimizer = model.optimizer
+        self._sharing = Sharing()
         self._places: list[Array] | None = None  # where the gradients go
         self._seed: Array | None = None
         self._own = {name for name in HOOKS if overrides(model, name)}
@@ -132,12 +133,12 @@ class Step:
                 loss(to_tensors(y), y_pred, to_tensors(sample_weight), names)
 
     def _run(self, name: str, function: Any, batch: tuple, owned: bool = False) -> Any:
-        with quiet(), leading():
+        with quiet():
             recordings = self.recordings.get(name)
             if recordings is None:
-                return function(*to_tensors(batch))
+                return self._sharing.run(function, *to_tensors(batch))
             recorded = recordings.find(signature(batch))
-            result = recorded(function, batch, owned)
+            result = self._sharing.run(recorded, function, batch, owned)
             if recorded.problem is not None and not self.model._told_why_eager:
                 self.model._told_why_eager = True
                 warn_user(

@@ -123,3 +123,33 @@ def test_ctrl_c_waits_for_the_other_parts():
         assert sorted(ended) == [1, 2]
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_step_whose_kernels_share_work_takes_blas_threads_from_its_second_run_on(monkeypatch):
+    now = [3]
+    monkeypatch.setattr(blas, "threads", lambda: now[0])
+    monkeypatch.setattr(blas, "set_threads", lambda n: now.__setitem__(0, n))
+    products = [], []
+
+    def product():
+        threads.parallel_products(np, lambda part: products[now[0] == 1].append(part), 9)
+
+    def sharing():
+        product()
+        threads.parallel(np, lambda part: part, 9)
+        return "done"
+
+    alone = threads.Sharing()
+    for _ in range(2):
+        alone.run(product)
+    assert products == ([slice(0, 9)] * 2, [])  # BLAS has its threads, and the product is whole
+    products[0].clear()
+    step = threads.Sharing()
+    assert step.run(sharing) == "done" and products == ([slice(0, 9)], [])
+    assert step.run(sharing) == "done" and now == [3]
+    assert sorted(products[1], key=lambda part: part.start) == [
+        slice(0, 3), slice(3, 6), slice(6, 9),
+    ]  # fmt: skip
+    with pytest.raises(ZeroDivisionError):
+        step.run(lambda: 1 / 0)
+    assert now == [3]

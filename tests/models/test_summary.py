@@ -62,7 +62,14 @@ def build_later(k):
     return model
 
 
-@pytest.mark.parametrize("make", [built, frozen, unbuilt, nested, build_later])
+def trained(k):
+    model = frozen(k)
+    model.compile("adam", "mse")
+    model.fit(np.zeros((2, 8)), np.zeros((2, 10, 1200)), verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("make", [built, frozen, unbuilt, nested, build_later, trained])
 @pytest.mark.parametrize("options", [{}, {"show_trainable": True}])
 def test_as_keras(make, options):
     ours, theirs = table(gpunn, make, **options), table(keras, make, **options)

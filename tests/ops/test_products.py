@@ -204,3 +204,13 @@ def test_cdist_and_its_gradient_where_points_coincide():
     )
     with pytest.raises(ShapeError, match="cdist: x .* and y .* must agree in D"):
         ops.cdist(x, np.ones((2, 3)))
+
+
+def test_products_of_int8_are_summed_in_int32():
+    a = np.full((2, 300), 100, "int8")
+    for result in (ops.matmul(a, a.T), ops.einsum("ij,kj->ik", a, a)):
+        assert result.dtype == "int32" and (result.numpy() == 3_000_000).all()
+    assert ops.matmul(SymbolicTensor((None, 3), "int8"), SymbolicTensor((3, 2), "int8")).dtype == (
+        "int32"
+    )
+    assert ops.matmul(a.astype("uint8"), a.T.astype("uint8")).dtype == "uint8"  # as in Keras

@@ -255,3 +255,61 @@ def test_targets_with_and_without_the_last_axis(shape, loss):
         results.append(model.fit(X, y, epochs=2, shuffle=False, verbose=0).history)
     for key, values in results[1].items():
         np.testing.assert_allclose(results[0][key], values, rtol=1e-4)
+
+
+def heard(k, steps, dataset):
+    """What a data set, its batches and a callback hear of a fit, evaluate and predict."""
+    said = []
+    x = np.arange(10, dtype="float32").reshape(10, 1)
+
+    class Data(k.utils.PyDataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, i):
+            said.append(f"batch {i}")
+            return x[2 * i : 2 * i + 2], x[2 * i : 2 * i + 2]
+
+        def on_epoch_begin(self):
+            said.append("begin")
+
+        def on_epoch_end(self):
+            said.append("end after evaluate" if said[-1] == "evaluate" else "end")
+
+    class Listener(k.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 0:
+                said.clear()  # Keras looks at a first batch to build the model
+            said.append(f"epoch {epoch}")
+
+        def on_train_batch_end(self, batch, logs=None):
+            said.append(f"step {batch}")
+
+    model = k.Sequential([k.Input((1,)), k.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    data = {"x": Data()} if dataset else {"x": x, "y": x, "batch_size": 2}
+    model.fit(
+        **data, steps_per_epoch=steps, epochs=4, verbose=0, callbacks=[Listener()], shuffle=False
+    )
+    said.append("evaluate")
+    if dataset:
+        model.evaluate(Data(), verbose=0, steps=2)
+        model.predict(Data(), verbose=0, steps=2)
+    return said
+
+
+@pytest.mark.parametrize("dataset", [False, True])
+@pytest.mark.parametrize("steps", [None, 3, 5, 7])
+@pytest.mark.filterwarnings("ignore:.*ran out of data", "ignore:The data ran out")
+def test_epochs_of_so_many_steps(steps, dataset):
+    ours, theirs = heard(gpunn, steps, dataset), heard(keras, steps, dataset)
+    if dataset:  # Keras says it once more when it builds the iterator of `evaluate`
+        theirs.remove("end after evaluate")
+    assert ours == theirs
+
+
+def test_an_epoch_that_is_too_short_says_so():
+    model = gpunn.Sequential([gpunn.Input((1,)), gpunn.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="had 2 batches, not steps_per_epoch=3. Give more data"):
+        model.fit(np.ones((4, 1)), np.ones((4, 1)), batch_size=2, steps_per_epoch=3, verbose=0)

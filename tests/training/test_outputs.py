@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import numpy as np
+import pandas
 import pytest
 
 import gpunn
@@ -204,7 +205,6 @@ def test_generators_of_structures(expected):
 
 
 def test_pandas(expected):
-    pandas = pytest.importorskip("pandas")
     weights = [pandas.Series(V), pandas.Series(W)]
     targets = [pandas.DataFrame(A), pandas.Series(B)]
     data = {"y": targets, "sample_weight": weights, "batch_size": 8}
