@@ -137,10 +137,11 @@ def wide(*written: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
         def wrapped(xp: Any, *arrays: Any, **options: Any) -> None:
             halves = [a is not None and a.dtype.itemsize == 2 for a in arrays]
             if not any(halves):
-                reference(xp, *arrays, **options)
+                with np.errstate(over="ignore"):  # of e^-x
+                    reference(xp, *arrays, **options)
                 return
             floats = [a.astype(np.float32) if h else a for a, h in zip(arrays, halves)]
-            reference(xp, *floats, **options)
+            wrapped(xp, *floats, **options)
             for name, array, result in zip(names, arrays, floats):
                 if name in written and result is not array and array is not None:
                     array[...] = result
@@ -151,42 +152,44 @@ def wide(*written: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def sigmoid(xp: Any, x: Array) -> None:
-    """x = σ(x) = (1 + tanh(x/2)) / 2, in place"""
-    x *= 0.5
-    xp.tanh(x, out=x)
-    x *= 0.5
-    x += 0.5
+    """x = σ(x) = 1 / (1 + e^-x), in place; e^-x may overflow to infinity, and x is 0"""
+    xp.negative(x, out=x)
+    xp.exp(x, out=x)
+    x += 1
+    xp.divide(1, x, out=x)
 
 
 class Squash:
-    """Gates by one tanh over all of them: σ(x) = (1 + tanh(x/2)) / 2.
+    """All gates at once: σ(z) = 1 / (1 + e^-z), tanh(z) = 2 / (1 + e^-2z) - 1.
 
-    `kinds`: for each gate ``"s"`` (sigmoid) or ``"t"`` (tanh), in the order of the columns.
+    One `exp` takes NumPy half the time of one `tanh`. `kinds`: for each gate ``"s"`` (sigmoid) or
+    ``"t"`` (tanh), in the order of the columns.
     """
 
     def __init__(self, xp: Any, like: Array, kinds: str):
         units = like.shape[-1] // len(kinds)
-        scales = xp.empty((len(like), len(kinds), units), like.dtype)
+        is_tanh = xp.empty((len(like), len(kinds), units), like.dtype)
         for k, kind in enumerate(kinds):
-            scales[:, k] = 0.5 if kind == "s" else 1
+            is_tanh[:, k] = kind == "t"
         self.xp = xp
-        self.scale = scales.reshape(like.shape)
-        self.shift = 1 - self.scale
-        self.tanh_only = 2 * self.scale - 1  # 0 of a sigmoid, 1 of a tanh
-        self.work = xp.empty_like(self.scale)
-        self.work2 = xp.empty_like(self.scale)
+        self.is_tanh = is_tanh.reshape(like.shape)
+        self.height = 1 + self.is_tanh
+        self.rate = -self.height
+        self.work = xp.empty_like(self.height)
+        self.work2 = xp.empty_like(self.height)
 
     def forward(self, z: Array) -> None:
         """z = f(z) in place"""
-        z *= self.scale
-        self.xp.tanh(z, out=z)
-        z *= self.scale
-        z += self.shift
+        z *= self.rate
+        self.xp.exp(z, out=z)
+        z += 1
+        self.xp.divide(self.height, z, out=z)
+        z -= self.is_tanh
 
     def backward(self, y: Array, d: Array) -> None:
         """d *= f'(z) for y = f(z): y (1 - y) of a sigmoid, (y + 1) (1 - y) of a tanh"""
         xp, slope, factor = self.xp, self.work, self.work2
-        xp.add(y, self.tanh_only, out=slope)
+        xp.add(y, self.is_tanh, out=slope)
         xp.subtract(1, y, out=factor)
         slope *= factor
         d *= slope
