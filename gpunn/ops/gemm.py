@@ -24,6 +24,7 @@ from gpunn.ops.reduce import reduce_sum, sum_to
 from gpunn.ops.rules import broadcast_shapes, result_dtype, shape_of
 
 _WORTH_SHARING = 1 << 23  # products: fewer are done before another thread has woken
+_LONG, _FEW = 1 << 22, 16  # elements that no cache holds; columns that make of them one pass
 
 # --- kernels ---
 
@@ -93,7 +94,9 @@ def _share(xp: Any, out: Array, inner: int, part: Callable[[slice, slice], None]
 
 
 def _multiply(xp: Any, a: Array, b: Array, bias: Array | None, out: Array, relu: bool) -> None:
-    if a.dtype == out.dtype:
+    if a.ndim == 2 and a.size >= _LONG and b.shape[1] <= _FEW and a.T.flags.c_contiguous:
+        out[...] = xp.matmul(b.T, a.T).T  # dW = xᵀ dy: OpenBLAS reads a long x faster as it lies
+    elif a.dtype == out.dtype:
         xp.matmul(a, b, out=out)
     else:
         out[...] = xp.matmul(a, b)

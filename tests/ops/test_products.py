@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gpunn import GradientTape, ops
+from gpunn import GradientTape, Variable, ops
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError
@@ -214,3 +214,13 @@ def test_products_of_int8_are_summed_in_int32():
         "int32"
     )
     assert ops.matmul(a.astype("uint8"), a.T.astype("uint8")).dtype == "uint8"  # as in Keras
+
+
+def test_the_gradient_of_a_few_columns_of_a_long_input():
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((512, 8200), "float32"), rng.standard_normal((512, 3), "float32")
+    w = Variable(np.zeros((8200, 3), "float32"))
+    with GradientTape() as tape:
+        loss = ops.sum(ops.dense(x, w) * dy)
+    expected = x.astype("float64").T @ dy
+    np.testing.assert_allclose(tape.gradient(loss, w), expected, rtol=1e-4, atol=1e-4)
