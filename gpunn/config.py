@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from numbers import Real
 
+from gpunn.arguments import true_or_false
 from gpunn.changes import note_change
 from gpunn.errors import unknown_name
 
@@ -110,8 +112,8 @@ def epsilon() -> float:
 def set_epsilon(value: float) -> None:
     """Set the fuzz factor (a positive float)."""
     global _epsilon
-    if not value > 0:
-        raise ValueError(f"epsilon must be positive, received {value!r}.")
+    if not isinstance(value, Real) or not value > 0:
+        raise ValueError(f"epsilon must be a positive number, received {value!r}.")
     _epsilon = float(value)
     note_change()
 
@@ -288,9 +290,7 @@ def set_route_timing(value: bool) -> None:
     False from the start.
     """
     global _route_timing
-    if not isinstance(value, bool):
-        raise ValueError(f"route timing must be True or False, received {value!r}.")
-    _route_timing = value
+    _route_timing = true_or_false("route timing", value)
     note_change()
 
 

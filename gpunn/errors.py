@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class GpunnError(Exception):
@@ -48,3 +50,17 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     original = {n.lower(): n for n in names}
     hint = f" Did you mean '{original[close[0]]}'?" if close else ""
     return ValueError(f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+def described(value: Any) -> str:
+    """A value in a message: of arrays and tensors the type and shape, of others a short repr.
+
+    >>> described([np.zeros((2, 3)), None])
+    '[ndarray of shape (2, 3), None]'
+    """
+    if hasattr(value, "shape"):
+        return f"{type(value).__name__} of shape {tuple(value.shape)}"
+    if isinstance(value, (list, tuple)):
+        parts = ", ".join([described(part) for part in value[:4]] + ["..."] * (len(value) > 4))
+        return f"[{parts}]" if isinstance(value, list) else f"({parts})"
+    return reprlib.repr(value)

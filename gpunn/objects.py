@@ -41,8 +41,8 @@ class Configurable:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """An object with this config."""
-        return cls(**config)
+        """An object with this config, gpunn's or Keras', which names quantization also if None."""
+        return cls(**{k: v for k, v in config.items() if (k, v) != ("quantization_config", None)})
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.get_config() == other.get_config()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import as_shape
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
@@ -57,6 +58,11 @@ def _state(seed: int | SeedGenerator | None) -> Tensor:
     return SeedGenerator(seed).state
 
 
+def _shape(name: str, shape: Any) -> tuple:
+    """The shape to draw; None is a length that a symbolic tensor does not know."""
+    return as_shape(f"random.{name}", shape, unknown=True)
+
+
 def _float(name: str, dtype: Any) -> Any:
     """The dtype to draw in."""
     found = as_dtype(dtype)
@@ -75,7 +81,9 @@ def uniform(
     """Numbers from U[minval, maxval); integers for an integer dtype, as `randint`."""
     if dtype is not None and as_dtype(dtype).kind in "iu":
         return randint(shape, int(minval), int(maxval), dtype, seed)
-    return noise.uniform(_state(seed), shape, minval, maxval, _float("uniform", dtype))
+    return noise.uniform(
+        _state(seed), _shape("uniform", shape), minval, maxval, _float("uniform", dtype)
+    )
 
 
 def normal(
@@ -86,7 +94,9 @@ def normal(
     seed: int | SeedGenerator | None = None,
 ) -> Tensor:
     """Numbers from N(mean, stddev²), by Box and Muller."""
-    return noise.normal(_state(seed), shape, mean, stddev, _float("normal", dtype))
+    return noise.normal(
+        _state(seed), _shape("normal", shape), mean, stddev, _float("normal", dtype)
+    )
 
 
 def truncated_normal(
@@ -98,7 +108,11 @@ def truncated_normal(
 ) -> Tensor:
     """Numbers from N(mean, stddev²), of those no further than two stddev from the mean."""
     dtype = _float("truncated_normal", dtype)
-    return distributions.truncated_normal(_state(seed), tuple(shape), dtype) * stddev + mean
+    return (
+        distributions.truncated_normal(_state(seed), _shape("truncated_normal", shape), dtype)
+        * stddev
+        + mean
+    )
 
 
 def randint(
@@ -117,7 +131,7 @@ def randint(
             f"random.randint: there are no integers from minval={minval} to maxval - 1, received "
             f"maxval={maxval}. Make it larger."
         )
-    return distributions.integers(_state(seed), tuple(shape), minval, maxval, found)
+    return distributions.integers(_state(seed), _shape("randint", shape), minval, maxval, found)
 
 
 def categorical(
@@ -150,7 +164,7 @@ def gamma(
     shape: Shape, alpha: Any, dtype: Any = None, seed: int | SeedGenerator | None = None
 ) -> Tensor:
     """Numbers from the gamma distribution Γ(alpha); alpha broadcasts to the shape."""
-    return distributions.gamma(_state(seed), tuple(shape), alpha, _float("gamma", dtype))
+    return distributions.gamma(_state(seed), _shape("gamma", shape), alpha, _float("gamma", dtype))
 
 
 def binomial(
@@ -162,14 +176,18 @@ def binomial(
 ) -> Tensor:
     """How many of `counts` trials succeed, each with the given probability; both broadcast."""
     dtype = _float("binomial", dtype)
-    return distributions.binomial(_state(seed), tuple(shape), counts, probabilities, dtype)
+    return distributions.binomial(
+        _state(seed), _shape("binomial", shape), counts, probabilities, dtype
+    )
 
 
 def beta(
     shape: Shape, alpha: Any, beta: Any, dtype: Any = None, seed: int | SeedGenerator | None = None
 ) -> Tensor:
     """Numbers from the beta distribution B(alpha, beta), which broadcast to the shape."""
-    return distributions.beta(_state(seed), tuple(shape), alpha, beta, _float("beta", dtype))
+    return distributions.beta(
+        _state(seed), _shape("beta", shape), alpha, beta, _float("beta", dtype)
+    )
 
 
 def shuffle(x: Any, axis: int = 0, seed: int | SeedGenerator | None = None) -> Any:

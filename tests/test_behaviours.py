@@ -60,7 +60,7 @@ def test_behaviour_08_accuracy_by_the_shapes(name, units, targets, kind):
 
 def test_behaviour_09_names_of_several_outputs():
     plain = heads(metrics=[["mae"], ["accuracy"]]).evaluate(X, TARGETS, verbose=0, return_dict=True)
-    assert list(plain) == ["loss", "a_loss", "b_loss", "a_mae", "b_accuracy"]
+    assert list(plain) == ["a_loss", "a_mae", "b_accuracy", "b_loss", "loss"]
     only = heads(weighted_metrics=[["mae"], []])
     assert "a_mae" in only.evaluate(X, TARGETS, verbose=0, return_dict=True)
     both = heads(metrics=[["mae"], []], weighted_metrics=[["mae", "mse"], []])

@@ -53,7 +53,7 @@ def names(device: str) -> list[str]:
 def absent(row: str, precision: str) -> str | None:
     """Why a side cannot do what the others do, if so: it would be another race."""
     if row.startswith("gpunn") and precision == "bf16":
-        return "gpunn has no mixed precision yet, and its float32 is no match for bfloat16"
+        return "gpunn's side has no mixed precision yet, and float32 is no match for bfloat16"
     return None
 
 

@@ -15,14 +15,18 @@ def parameters_of(function: Callable) -> tuple[int, tuple[str, ...]]:
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return sys.maxsize, ()
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    annotated = any(p.annotation is not p.empty for p in named)
     inputs = [
-        p
-        for p in named
-        if str(p.annotation).startswith("Array")
-        or (p.annotation in ("Any", p.empty) and p.default is p.empty)
+        str(p.annotation).startswith("Array") if annotated else p.default is p.empty for p in named
     ]
+    arity = sum(inputs)
+    if not 0 < arity == sum(inputs[:arity]):
+        raise TypeError(
+            f"{function.__name__}: an op takes its inputs first, each annotated `Array`, then its "
+            f"options; received {inspect.signature(function)}. Annotate or order them so."
+        )
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return len(inputs), () if open_ended else tuple(p.name for p in named)
+    return arity, () if open_ended else tuple(p.name for p in named)
 
 
 def unknown_option(call: Callable, options: dict, names: tuple[str, ...]) -> TypeError:

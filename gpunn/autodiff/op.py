@@ -35,8 +35,9 @@ def op(shape: Callable, promotes: str | None = None) -> Callable[[Callable], Cal
     `promotes`: ``"common"`` casts the inputs to their common dtype, ``"float"`` makes that a float,
     ``"number"`` an int32 if it is bool, ``"product"`` an int32 if all are int8.
 
-    Inputs are the parameters annotated ``Array``, and those annotated ``Any`` or not at all that
-    have no default; the ones after them are options, which callers may also give by position.
+    Inputs are the parameters annotated ``Array`` (or ``Array | None``), in a function without
+    annotations those without a default. They come first; the ones after them are options, which
+    callers may also give by position.
     """
 
     def decorate(function: Callable) -> Callable:

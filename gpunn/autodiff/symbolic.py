@@ -90,6 +90,11 @@ class SymbolicTensor:
 
     __array__ = __float__ = __int__ = __bool__ = __index__ = numpy = item = _no_values
 
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in (np.shape, np.ndim):
+            return function._implementation(*args, **kwargs)
+        return self._no_values()
+
     def __len__(self) -> int:
         if not self._shape or self._shape[0] is None:
             self._no_values()

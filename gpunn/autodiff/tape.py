@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from gpunn.autodiff.conversion import asarray
+from gpunn.arguments import as_tuple
+from gpunn.autodiff.conversion import asarray, tensors_of
 from gpunn.autodiff.dtypes import is_float
 from gpunn.autodiff.rows import RowGradient, densely
 from gpunn.autodiff.tensor import Tensor
@@ -21,7 +22,7 @@ from gpunn.backend import devices
 from gpunn.backend.kernel import kernel
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import copy_into, fill
-from gpunn.errors import DTypeError, GradientError, ShapeError
+from gpunn.errors import DTypeError, GradientError, ShapeError, described
 
 
 class _State(threading.local):
@@ -235,9 +236,9 @@ class GradientTape(Tape):
         self._used = False
         self._watched: list[Tensor] = []
 
-    def watch(self, tensor: Tensor | Iterable[Tensor]) -> None:
-        """Record what is done with this tensor (or each of these) too."""
-        for t in [tensor] if isinstance(tensor, Tensor) else tensor:
+    def watch(self, tensor: Any) -> None:
+        """Record what is done with this tensor (or each of a list, tuple or dict), too."""
+        for t in tensors_of("watch: what is watched", tensor):
             if not t.tracked:
                 t.tracked = True
                 self._watched.append(t)
@@ -254,17 +255,13 @@ class GradientTape(Tape):
                 "Use GradientTape(persistent=True) to take several."
             )
         _refuse_while_recording()
-        wanted = _sources(sources)
-        dy = devices.empty_like(target.data)
-        if output_gradients is None:
-            fill(dy, value=1)
-        elif tuple(output_gradients.shape) != target.shape:
-            raise ShapeError(
-                f"gradient: output_gradients has shape {tuple(output_gradients.shape)}, "
-                f"the target {target.shape}. They must agree."
+        wanted = tensors_of("gradient: sources", sources)
+        if not isinstance(target, Tensor):
+            raise TypeError(
+                f"gradient: the target must be one tensor that was computed inside the tape, "
+                f"received {described(target)}. Sum several targets."
             )
-        else:
-            copy_into(asarray(output_gradients, like=target.data), dy)
+        dy = _seed(target, output_gradients)
         self._used = True
         found = self.backward({id(target): dy}, wanted, keep=self.persistent)
         if not self.persistent:
@@ -282,25 +279,39 @@ class GradientTape(Tape):
         self._watched = []
 
 
-def _sources(sources: Any) -> list[Tensor]:
-    """The tensors to differentiate by."""
-    listed = [sources] if isinstance(sources, Tensor) else sources
-    wanted = list(listed.values()) if isinstance(listed, dict) else listed
-    if not isinstance(wanted, (list, tuple)) or not all(isinstance(t, Tensor) for t in wanted):
-        raise TypeError(
-            f"gradient: sources must be a tensor, or a list, tuple or dict of tensors, received "
-            f"{sources!r}."
+def _seed(target: Tensor, weights: Any) -> Array:
+    """d (Σ weights · target) / d target, where the weights are ones if there are none."""
+    dy = devices.empty_like(target.data)
+    if weights is None:
+        fill(dy, value=1)
+        return dy
+    array = asarray(weights, like=target.data)
+    if array.shape != target.shape:
+        raise ShapeError(
+            f"gradient: output_gradients has shape {array.shape}, the target {target.shape}. They "
+            f"must agree."
         )
-    return list(wanted)
+    copy_into(array, dy)
+    return dy
 
 
 def value_and_grad(function: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable:
     """A function that returns `(function(*args), gradient)`; see `grad`."""
     several = isinstance(argnums, tuple)
-    numbers: tuple[int, ...] = argnums if isinstance(argnums, tuple) else (argnums,)
+    numbers = as_tuple(argnums)
+    if not callable(function) or not all(hasattr(i, "__index__") for i in numbers):
+        raise TypeError(
+            f"grad takes a function, and the position (or positions) of its arguments, received "
+            f"{function!r} and argnums={argnums!r}."
+        )
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
         inputs: list[Any] = list(args)
+        if not all(-len(args) <= i < len(args) for i in numbers):
+            raise TypeError(
+                f"grad: argnums={argnums}, but the function was called with {len(args)} positional "
+                f"argument(s). Give those to differentiate by in their places, not by keyword."
+            )
         for i in numbers:
             array = asarray(args[i], None)
             if not is_float(array.dtype):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,6 +103,14 @@ class Tensor:
 
     def item(self) -> Any:
         """The only element, as a Python number."""
+        return self._only(ValueError)
+
+    def _only(self, error: type[Exception]) -> Any:
+        if self.size != 1:
+            raise error(
+                f"Only a tensor of one element is a number, this one has shape {self.shape}. Take "
+                f"an element, or reduce it, as by ops.mean or ops.any."
+            )
         return self.numpy().item()
 
     def tolist(self) -> Any:
@@ -109,16 +118,16 @@ class Tensor:
         return self.numpy().tolist()
 
     def __float__(self) -> float:
-        return float(self.numpy())
+        return float(self._only(TypeError))
 
     def __int__(self) -> int:
-        return int(self.numpy())
+        return int(self._only(TypeError))
 
     def __index__(self) -> int:
-        return self.numpy().__index__()
+        return index(self._only(TypeError))
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        return bool(self._only(ValueError))
 
     def __len__(self) -> int:
         if not self.shape:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import as_shape
 from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, dtype_name, is_float
 from gpunn.autodiff.symbolic import tracing
@@ -71,22 +72,25 @@ class Variable(Tensor):
         synchronization: str | None = "auto",
         name: str | None = None,
     ):
+        shape = None if shape is None else as_shape("Variable", shape, unknown=True)
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"Variable: name must be a string, received {name!r}.")
         if callable(initializer):
             if shape is None:
                 raise ValueError(
                     "Variable: a callable initializer needs a shape. Give shape=(...)."
                 )
-            data = asarray(initializer(tuple(shape), dtype=as_dtype(dtype).name), as_dtype(dtype))
-            if data.shape != tuple(shape):
+            data = asarray(initializer(shape, dtype=as_dtype(dtype).name), as_dtype(dtype))
+            if data.shape != shape:
                 raise ShapeError(
                     f"Variable: the initializer gave values of shape {data.shape} for a variable "
-                    f"of shape {tuple(shape)}. It must return the shape it is asked for."
+                    f"of shape {shape}. It must return the shape it is asked for."
                 )
         else:
             data = asarray(initializer, None if dtype is None else as_dtype(dtype))
-            if shape is not None and tuple(shape) != data.shape:
+            if shape is not None and shape != data.shape:
                 raise ShapeError(
-                    f"Variable: the initial value has shape {data.shape}, not {tuple(shape)}. "
+                    f"Variable: the initial value has shape {data.shape}, not {shape}. "
                     f"Leave out one of them or make them agree."
                 )
         owned = devices.backend_of(data).empty(data.shape, data.dtype)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpunn.backend.protocol import Array
-from gpunn.backend.recorder import Recorder, user_line
+from gpunn.backend.recorder import Recorder, exactly, user_line
 
 if TYPE_CHECKING:
     from gpunn.backend.kernel import Kernel
@@ -126,7 +126,7 @@ class GraphRecorder(Recorder):
 
     def mark(self, array: Any) -> tuple:
         if not isinstance(array, self.cupy.ndarray):
-            return (array,)
+            return (exactly(array),)
         place: Any = "pool"
         if not self._is_lent(array):
             place = array.data.ptr

@@ -11,9 +11,10 @@ import numpy as np
 
 from gpunn.backend.alarms import check_alarms
 from gpunn.backend.capture import GraphRecorder, PinnedInput
+from gpunn.backend.host import numbers
 from gpunn.backend.protocol import Array, Shape
 from gpunn.backend.thread import local
-from gpunn.errors import DeviceError, DTypeError
+from gpunn.errors import DeviceError
 
 
 class CupyBackend:
@@ -42,15 +43,8 @@ class CupyBackend:
         return int(self.xp.cuda.Device(self.ordinal).compute_capability)
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
-        known = isinstance(value, (self.array_type, np.ndarray))
-        if not known and not hasattr(value, "__cuda_array_interface__"):
-            value = np.asarray(value, dtype)
-        if isinstance(value, np.ndarray) and value.dtype.kind in "OSUMm":
-            raise DTypeError(
-                f"gpunn computes with numbers, received an array of dtype {value.dtype} and shape "
-                f"{value.shape}. Ragged rows? Pad them, by utils.pad_sequences. Text? Vectorize it "
-                f"by layers.TextVectorization before fit()."
-            )
+        if isinstance(value, np.ndarray) or not hasattr(value, "__cuda_array_interface__"):
+            value = numbers(value, dtype)
         if local.recorder is not None and isinstance(value, np.ndarray):
             local.recorder.host_data()
         return self.xp.asarray(value, dtype)

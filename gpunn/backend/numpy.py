@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from gpunn.backend.buffers import BufferPool
+from gpunn.backend.host import numbers
 from gpunn.backend.protocol import Shape
 from gpunn.backend.recorder import HostRecorder, Recorder
 from gpunn.backend.thread import local
-from gpunn.errors import DTypeError
 
 
 class _HostInput:
@@ -41,14 +41,7 @@ class NumpyBackend:
     def asarray(self, value: Any, dtype: Any = None) -> np.ndarray:
         if hasattr(value, "get") and hasattr(value, "__cuda_array_interface__"):
             value = value.get()
-        array = np.asarray(value, dtype)
-        if array.dtype.kind in "OSUMm":
-            raise DTypeError(
-                f"gpunn computes with numbers, received an array of dtype {array.dtype} and shape "
-                f"{array.shape}. Ragged rows? Pad them, by utils.pad_sequences. Text? Vectorize it "
-                f"by layers.TextVectorization before fit()."
-            )
-        return array
+        return numbers(value, dtype)
 
     def to_numpy(self, array: np.ndarray) -> np.ndarray:
         return array

@@ -91,7 +91,8 @@ class Recorder:
         if any(is_array(value) for value in values):
             self.problem = f"'{kernel.name}' takes arrays as options, at {user_line()}"
             return
-        self.marks.append((kernel, [self.mark(a) for a in arrays], options))
+        exact = {name: exactly(value) for name, value in options.items()}
+        self.marks.append((kernel, [self.mark(a) for a in arrays], exact))
         self.lines.append(user_line())
         self.calls.append((kernel, tuple(self.detached(a) for a in arrays), options))
 
@@ -187,7 +188,7 @@ class HostRecorder(Recorder):
 
     def mark(self, array: Any) -> tuple:
         if not isinstance(array, np.ndarray):
-            return (array,)
+            return (exactly(array),)
         place: Any = "arena"
         if not self._is_lent(array):
             place = _address(array)
@@ -208,6 +209,13 @@ class HostRecorder(Recorder):
 def is_array(value: Any) -> bool:
     """True of arrays of the host and of a GPU."""
     return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+
+
+def exactly(value: Any) -> Any:
+    """What is equal for the same number only: a NaN equals itself, and 0.0 is not -0.0."""
+    if isinstance(value, tuple):
+        return tuple([exactly(part) for part in value])
+    return repr(value) if isinstance(value, (float, np.floating)) else value
 
 
 def _parts(value: Any) -> tuple:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpunn.arguments import real_number
 from gpunn.callbacks.callback import Logs
 from gpunn.callbacks.monitor import MonitorCallback
 from gpunn.utils.messages import tell
@@ -34,11 +35,11 @@ class EarlyStopping(MonitorCallback):
         start_from_epoch: int = 0,
     ):
         super().__init__(monitor, mode, min_delta=min_delta)
-        self.patience = patience
+        self.patience = real_number("EarlyStopping: patience", patience)
         self.verbose = verbose
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = real_number("EarlyStopping: start_from_epoch", start_from_epoch)
         self._reset()
 
     def _reset(self) -> None:

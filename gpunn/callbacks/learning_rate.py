@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import function_of, real_number
 from gpunn.autodiff.variable import Variable
 from gpunn.callbacks.callback import Callback, Logs
 from gpunn.callbacks.monitor import MonitorCallback
@@ -38,7 +39,7 @@ class LearningRateScheduler(Callback):
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0):
         super().__init__()
-        self.schedule = schedule
+        self.schedule = function_of("LearningRateScheduler: schedule", schedule)
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -50,7 +51,7 @@ class LearningRateScheduler(Callback):
                 f"LearningRateScheduler: the schedule must return a float, received {rate!r} "
                 f"for epoch {epoch}."
             )
-        _set_rate(optimizer, rate, self)
+        _set_rate(optimizer, float(rate), self)
         if self.verbose:
             tell(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
 
@@ -90,18 +91,19 @@ class ReduceLROnPlateau(MonitorCallback):
         min_lr: float = 0.0,
     ):
         super().__init__(monitor, mode, min_delta=min_delta)
-        if factor >= 1.0:
+        if real_number("ReduceLROnPlateau: factor", factor) >= 1.0:
             raise ValueError(f"ReduceLROnPlateau: factor must be below 1, received {factor}.")
         self.factor = factor
         self.min_lr = min_lr
-        self.patience = patience
+        self.patience = real_number("ReduceLROnPlateau: patience", patience)
         self.verbose = verbose
-        self.cooldown = cooldown
+        self.cooldown = real_number("ReduceLROnPlateau: cooldown", cooldown)
         self._reset()
 
     def _reset(self) -> None:
         self.best = None
-        self.cooldown_counter = self.wait = 0
+        self.cooldown_counter: float = 0
+        self.wait = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()

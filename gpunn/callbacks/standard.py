@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from gpunn.arguments import function_of
 from gpunn.callbacks.callback import Callback, Logs
 from gpunn.errors import unknown_name
 
@@ -83,4 +84,4 @@ class LambdaCallback(Callback):
             if name not in known:
                 raise unknown_name("hook of LambdaCallback", name, known)
             if function is not None:
-                setattr(self, name, function)
+                setattr(self, name, function_of(f"LambdaCallback: {name}", function))

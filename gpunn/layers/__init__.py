@@ -17,7 +17,13 @@ from gpunn.layers.adaptive_pooling import (
 from gpunn.layers.attention import AdditiveAttention, Attention
 from gpunn.layers.augmentation import RandomCrop, RandomFlip
 from gpunn.layers.augmentation_blur import RandomGaussianBlur, RandomSharpness
-from gpunn.layers.augmentation_color import RandomBrightness, RandomContrast
+from gpunn.layers.augmentation_clahe import ContrastLimitedAdaptiveHistogramEqualization
+from gpunn.layers.augmentation_color import (
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomContrast,
+)
+from gpunn.layers.augmentation_elastic import RandomElasticTransform
 from gpunn.layers.augmentation_geometry import RandomRotation, RandomTranslation, RandomZoom
 from gpunn.layers.augmentation_hue import (
     RandomColorJitter,
@@ -27,6 +33,7 @@ from gpunn.layers.augmentation_hue import (
     RandomSaturation,
 )
 from gpunn.layers.augmentation_mixing import CutMix, MixUp, RandomErasing
+from gpunn.layers.augmentation_policy import AugMix, RandAugment
 from gpunn.layers.augmentation_shear import RandomPerspective, RandomShear
 from gpunn.layers.augmentation_tone import (
     AutoContrast,
@@ -48,6 +55,7 @@ from gpunn.layers.core import Activation, Dense, Identity, Lambda
 from gpunn.layers.dot_product import Dot, dot
 from gpunn.layers.einsum_dense import EinsumDense
 from gpunn.layers.embedding import Embedding, Masking
+from gpunn.layers.embedding_reversible import ReversibleEmbedding
 from gpunn.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -118,6 +126,7 @@ from gpunn.layers.rnn import RNN, StackedRNNCells
 from gpunn.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell
 from gpunn.layers.rnn_fused import GRU, LSTM, SimpleRNN
 from gpunn.layers.spatial_dropout import SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
+from gpunn.layers.spectrograms import MelSpectrogram, STFTSpectrogram
 from gpunn.layers.text_crossing import HashedCrossing
 from gpunn.layers.text_discretization import Discretization
 from gpunn.layers.text_encoding import CategoryEncoding, Hashing
@@ -150,6 +159,8 @@ MaxPool3D = MaxPooling3D
 
 _TABLE = by_names(
     AutoContrast, CutMix, EinsumDense, Equalization, HashedCrossing, MixUp, Pipeline,
+    AugMix, ContrastLimitedAdaptiveHistogramEqualization, MelSpectrogram, RandAugment,
+    RandomColorDegeneration, RandomElasticTransform, ReversibleEmbedding, STFTSpectrogram,
     RandomColorJitter, RandomErasing, RandomGaussianBlur, RandomGrayscale, RandomHue, RandomInvert,
     RandomPerspective, RandomPosterization, RandomSaturation, RandomSharpness, RandomShear,
     Solarization, Wrapper,
@@ -207,6 +218,8 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 
 __all__ = [
+    "AugMix", "ContrastLimitedAdaptiveHistogramEqualization", "MelSpectrogram", "RandAugment",
+    "RandomColorDegeneration", "RandomElasticTransform", "ReversibleEmbedding", "STFTSpectrogram",
     "AutoContrast", "CutMix", "EinsumDense", "Equalization", "HashedCrossing", "MixUp",
     "Pipeline", "RandomColorJitter", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale",
     "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation",

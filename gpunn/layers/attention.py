@@ -39,7 +39,7 @@ class Attention(Layer):
         self.seed_generator = random.SeedGenerator(seed) if dropout > 0 else None
 
     def build(self, input_shape: Any) -> None:
-        self._check(input_shape)
+        self._check_list(input_shape)
         self.scale = self.concat_score_weight = None
         if self.use_scale:
             self.scale = self.add_weight((), "ones", name="scale")
@@ -63,7 +63,7 @@ class Attention(Layer):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        self._check(inputs, mask)
+        self._check_list(inputs, mask)
         query, value, key = (*inputs, inputs[1])[:3]
         query_mask, value_mask = mask[:2] if mask else (None, None)
         scores = self._calculate_scores(query, key)
@@ -84,13 +84,13 @@ class Attention(Layer):
         return (outputs, weights) if return_attention_scores else outputs
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        self._check(inputs, mask)
+        self._check_list(inputs, mask)
         return mask[0] if mask else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[0][:-1], input_shape[1][-1])
 
-    def _check(self, inputs: Any, mask: Any = None) -> None:
+    def _check_list(self, inputs: Any, mask: Any = None) -> None:
         kind = type(self).__name__
         if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
             given = f"{len(inputs)}" if isinstance(inputs, (list, tuple)) else repr(inputs)
@@ -124,7 +124,7 @@ class AdditiveAttention(Attention):
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
     def build(self, input_shape: Any) -> None:
-        self._check(input_shape)
+        self._check_list(input_shape)
         self.scale = None
         if self.use_scale:
             self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")

@@ -67,7 +67,7 @@ class ImageAugmentation(Layer):
 
     def call(self, data: Any, training: bool = True) -> Any:
         inputs = data if isinstance(data, dict) else {"images": data}
-        self._check(inputs)
+        self._check_images(inputs)
         single = len(inputs["images"].shape) == 3
         wide = {key: ops.expand_dims(x, 0) if single else x for key, x in inputs.items()}
         images = wide["images"]
@@ -85,7 +85,7 @@ class ImageAugmentation(Layer):
         outputs = {key: ops.squeeze(x, 0) if single else x for key, x in wide.items()}
         return outputs if isinstance(data, dict) else outputs["images"]
 
-    def _check(self, inputs: dict) -> None:
+    def _check_images(self, inputs: dict) -> None:
         kind = type(self).__name__
         if "bounding_boxes" in inputs:
             raise NotImplementedError(_no_boxes(kind))

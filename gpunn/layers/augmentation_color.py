@@ -8,6 +8,7 @@ import numpy as np
 
 from gpunn import ops
 from gpunn.autodiff.dtypes import is_float, to_float
+from gpunn.errors import ShapeError
 from gpunn.layers.augmentation import ImageAugmentation
 from gpunn.layers.augmentation_factor import overlapping
 from gpunn.random import uniform
@@ -113,3 +114,38 @@ class RandomBrightness(Recolored):
             return self._clipped(images + transformation)
         x = ops.cast(images, "float32") + ops.trunc(ops.cast(transformation, "float32"))
         return ops.cast(self._clipped(x), images.dtype)
+
+
+class RandomColorDegeneration(Recolored):
+    """In training y = clip(x + f (grey x - x)), f from U(factor) for each image; else y = x.
+
+    f = 0 leaves the image, 1 makes it grey, -1 is far from grey. `factor`: a number f for (-f, f),
+    or a pair. `value_range`: what values are held to. Images are red, green, blue.
+
+    >>> gpunn.layers.RandomColorDegeneration((0.2, 0.8))
+    """
+
+    def __init__(
+        self, factor: Any, value_range: Any = (0, 255), data_format: str | None = None,
+        seed: int | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(seed, data_format, **kwargs)
+        self.factor = overlapping("RandomColorDegeneration", factor, -1, 1)
+        self.value_range = sorted(checked_range("RandomColorDegeneration", value_range))
+
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+        """How grey each image becomes: {"factor": (N, 1, 1, 1)}."""
+        return {"factor": self._uniform(data, *self.factor, seed)}
+
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        channels = images.shape[-1 if self.data_format == "channels_last" else 1]
+        if channels not in (3, None):
+            raise ShapeError(
+                f"RandomColorDegeneration '{self.name}': images need 3 channels (red, green, "
+                f"blue), received {channels} in {tuple(images.shape)} ({self.data_format})."
+            )
+        if not training:
+            return images
+        x = self._compute(images)
+        grey = ops.image.rgb_to_grayscale(x, data_format=self.data_format)
+        return self._clipped(x + ops.cast(transformation["factor"], x.dtype) * (grey - x))

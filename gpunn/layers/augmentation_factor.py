@@ -29,19 +29,19 @@ def _pair(kind: str, name: str, factor: Any, bounds: str) -> Range | None:
     return min(values), max(values)
 
 
-def overlapping(kind: str, factor: Any, low: float, high: float) -> Range:
+def overlapping(kind: str, factor: Any, low: float, high: float, name: str = "factor") -> Range:
     """A number within the bounds: from -number (or `low`) to number; or a pair that overlaps them.
 
     A pair may reach beyond the bounds, as in Keras.
     """
     bounds = f"[{low}, {high}]"
-    pair = _pair(kind, "factor", factor, bounds)
+    pair = _pair(kind, name, factor, bounds)
     if pair is None:
         if not low <= factor <= high:
-            raise _refuse(kind, "factor", factor, bounds)
+            raise _refuse(kind, name, factor, bounds)
         return max(-abs(factor), low), abs(factor)
     if factor[0] > high or factor[1] < low:
-        raise _refuse(kind, "factor", factor, bounds)
+        raise _refuse(kind, name, factor, bounds)
     return pair
 
 

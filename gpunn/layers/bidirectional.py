@@ -83,8 +83,8 @@ class Bidirectional(Layer):
     ) -> Any:
         first = second = None
         if initial_state is not None:
-            half = len(initial_state) // 2
-            first, second = initial_state[:half], initial_state[half:]
+            count = len(self.forward_layer.state_size)
+            first, second = initial_state[:count], initial_state[count:]
         y = self.forward_layer(sequences, **_given(first, mask))
         back = self.backward_layer(sequences, **_given(second, mask))
         states: tuple = ()
@@ -126,21 +126,28 @@ class Bidirectional(Layer):
         return None
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
-        shape: Any = self.forward_layer.compute_output_shape(sequences_shape)
+        shapes = [
+            layer.compute_output_shape(sequences_shape)
+            for layer in (self.forward_layer, self.backward_layer)
+        ]
         states: tuple = ()
         if self.return_state:
-            shape, *own = shape
-            states = (*own, *own)
+            states = tuple(state for _, *own in shapes for state in own)
+            shapes = [shape[0] for shape in shapes]
+        if self.merge_mode is None:
+            return (*shapes, *states)
+        merged = shapes[0]
         if self.merge_mode == "concat":
-            shape = (*shape[:-1], 2 * shape[-1])
-        outputs = (shape, shape) if self.merge_mode is None else (shape,)
-        return (*outputs, *states) if len(outputs) + len(states) > 1 else shape
+            merged = (*merged[:-1], merged[-1] + shapes[1][-1])
+        return (merged, *states) if states else merged
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         mask = mask if self.return_sequences else None
-        count = len(getattr(self.forward_layer, "state_size", ())) if self.return_state else 0
-        masks = [mask] * (2 if self.merge_mode is None else 1) + [None] * (2 * count)
+        masks = [mask] * (2 if self.merge_mode is None else 1)
+        if self.return_state:
+            directions = self.forward_layer, self.backward_layer
+            masks += [None] * sum(len(layer.state_size) for layer in directions)
         return masks if len(masks) > 1 else mask
 
     def get_config(self) -> dict[str, Any]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpunn import activations, constraints, initializers, ops, random, regularizers
+from gpunn import activations, ops
 from gpunn.autodiff.symbolic import SymbolicShape
-from gpunn.autodiff.variable import Variable
 from gpunn.errors import ShapeError
 from gpunn.layers.convolution import positive
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.rnn import RNN
 from gpunn.layers.rnn_cell import DropoutCell, settings_of, show_settings_of_cell
-from gpunn.objects import serialize
 from gpunn.ops.windows import (
     check_padding,
     data_format,
@@ -21,8 +19,6 @@ from gpunn.ops.windows import (
     split_shape,
     windowed_sizes,
 )
-
-_WEIGHTS = ("kernel", "recurrent", "bias")
 
 
 class ConvLSTMCell(DropoutCell):
@@ -42,19 +38,8 @@ class ConvLSTMCell(DropoutCell):
         self.recurrent_activation = activations.get(given["recurrent_activation"])
         self.use_bias = given["use_bias"]
         self.unit_forget_bias = given["unit_forget_bias"]
-        for part in _WEIGHTS:
-            for what, module in (
-                ("initializer", initializers), ("regularizer", regularizers),
-                ("constraint", constraints),
-            ):  # fmt: skip
-                name = f"{part}_{what}"
-                setattr(self, name, module.get(given[name]))
-        self.dropout = min(1.0, max(0.0, given["dropout"]))
-        self.recurrent_dropout = min(1.0, max(0.0, given["recurrent_dropout"]))
-        self.seed = given["seed"]
-        self.seed_generator = random.SeedGenerator(self.seed)
+        self._take(given)
         self.state_size = [self.filters, self.filters]
-        self.bias: Variable | None = None
 
     def build(self, input_shape: SymbolicShape) -> None:
         _, _, channels = split_shape(input_shape, self.data_format)
@@ -70,24 +55,6 @@ class ConvLSTMCell(DropoutCell):
         )
         if self.use_bias:
             self.bias = self._weight("bias", (width,), "bias")
-
-    def _weight(self, name: str, shape: tuple[int, ...], part: str) -> Variable:
-        initializer = getattr(self, f"{part}_initializer")
-        if part == "bias" and self.unit_forget_bias:
-            initializer = self._forgetting
-        return self.add_weight(
-            shape,
-            initializer,
-            regularizer=getattr(self, f"{part}_regularizer"),
-            constraint=getattr(self, f"{part}_constraint"),
-            name=name,
-        )
-
-    def _forgetting(self, shape: Any, dtype: Any = None) -> Any:
-        """The bias of the forget gate begins at 1 (Jozefowicz et al. 2015)."""
-        n, rest = self.filters, self.bias_initializer
-        parts = rest((n,), dtype=dtype), ops.ones((n,), dtype), rest((2 * n,), dtype=dtype)
-        return ops.concatenate([ops.convert_to_tensor(p) for p in parts])
 
     def state_shape(self, input_shape: SymbolicShape) -> SymbolicShape:
         """(B, *out, filters) for inputs of this shape."""
@@ -124,15 +91,12 @@ class ConvLSTMCell(DropoutCell):
     def get_config(self) -> dict[str, Any]:
         plain = (
             "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate",
-            "use_bias", "unit_forget_bias", "dropout", "recurrent_dropout", "seed",
+            "use_bias", "unit_forget_bias",
         )  # fmt: skip
         config = {**super().get_config(), **{name: getattr(self, name) for name in plain}}
         for name in ("activation", "recurrent_activation"):
             config[name] = activations.serialize(getattr(self, name))
-        for what in ("initializer", "regularizer", "constraint"):
-            for part in _WEIGHTS:
-                config[f"{part}_{what}"] = serialize(getattr(self, f"{part}_{what}"))
-        return config
+        return {**config, **self._settings()}
 
 
 class ConvLSTM(RNN):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpunn import activations, constraints, initializers, ops, regularizers
+from gpunn.arguments import true_or_false
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.autodiff.variable import Variable
 from gpunn.layers.input_spec import InputSpec
@@ -47,7 +48,7 @@ class Convolution(Layer):
                 f"{self.strides} and dilation_rate {self.dilation_rate}."
             )
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = true_or_false(f"{type(self).__name__}: use_bias", use_bias)
         self.bias_initializer = initializers.get(bias_initializer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.bias_constraint = constraints.get(bias_constraint)

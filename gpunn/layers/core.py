@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import activations, constraints, initializers, ops, regularizers
+from gpunn.arguments import true_or_false
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.autodiff.variable import Variable
 from gpunn.layers.input_spec import InputSpec
@@ -46,7 +47,7 @@ class Dense(Layer):
             raise ValueError(f"Dense: units must be a positive integer, received {units!r}.")
         self.units = int(units)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = true_or_false(f"{type(self).__name__}: use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.symbolic import Node, SymbolicShape, SymbolicTensor
 from gpunn.errors import unknown_name
@@ -98,8 +100,11 @@ def _full_shape(shape: Any, batch_size: Any, batch_shape: Any) -> SymbolicShape:
         raise ValueError("Input: batch_shape has the batch size in it. Leave out batch_size.")
     if isinstance(shape, int):
         raise ValueError(f"Input: shape must be a tuple, received {shape}. Write ({shape},).")
-    if any(n is not None and not isinstance(n, int) for n in shape or batch_shape or ()):
+    lengths = (batch_size, *(shape or batch_shape or ()))
+    if not all(n is None or (isinstance(n, (int, np.integer)) and n >= 0) for n in lengths):
         raise ValueError(
-            f"Input: lengths must be integers or None, received {shape or batch_shape!r}."
+            f"Input: lengths must be integers of at least 0, or None where they are not known, "
+            f"received {shape if batch_shape is None else batch_shape!r}"
+            f"{'' if batch_size is None else f' and batch_size={batch_size!r}'}."
         )
     return (batch_size, *shape) if shape is not None else tuple(batch_shape)

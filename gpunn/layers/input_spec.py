@@ -102,10 +102,20 @@ def _as_long(shape: SymbolicShape, wanted: SymbolicShape) -> SymbolicShape:
     return shape
 
 
+def nothing_received(layer_name: str) -> ValueError:
+    """The error of a layer that is called with None."""
+    return ValueError(
+        f"Layer '{layer_name}' takes tensors or arrays, received None. Does the call() of the "
+        f"layer before it return nothing?"
+    )
+
+
 def check_inputs(specs: Any, value: Any, layer_name: str) -> None:
     """Check a layer's first argument: one tensor, or a structure of such for several specs."""
     if isinstance(specs, InputSpec):
         if not hasattr(value, "shape"):
+            if value is None:
+                raise nothing_received(layer_name)
             many = f" of {len(value)}" if isinstance(value, (list, tuple, dict)) else ""
             raise ValueError(
                 f"Layer '{layer_name}' takes one tensor, received a "

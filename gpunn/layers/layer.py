@@ -19,8 +19,8 @@ from gpunn.errors import SymbolicError, unknown_name
 from gpunn.layers.connecting import Connected, has_unknown_lengths, traced
 from gpunn.layers.context import calls, layer_call, outside_calls
 from gpunn.layers.describing import Described
-from gpunn.layers.input_spec import check_inputs
-from gpunn.layers.signature import build_parameters, call_signature, mask_of
+from gpunn.layers.input_spec import check_inputs, nothing_received
+from gpunn.layers.signature import attach_masks, build_parameters, call_signature, mask_of
 from gpunn.layers.stateless import Stateless
 from gpunn.layers.tracking import Tracked
 from gpunn.naming import to_snake_case, unique_name
@@ -43,6 +43,7 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
     _untracked: tuple[str, ...] = ("_losses", "_losses_of", "_nodes", "_given")
     supports_masking = False
     _is_users = False  # whether `call` was written by a user
+    _makes_masks = False  # whether `compute_mask` was written by a user: inputs may be without
     _uses_lengths = False  # whether `call` computes with lengths, which may not be known yet
     input_spec: Any = None  # an InputSpec, or a structure of such
     __eq__ = object.__eq__
@@ -53,6 +54,9 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         if "build" in vars(cls):
             cls.build = _building(cls.build)  # type: ignore[method-assign]
         cls._is_users = not cls.call.__module__.startswith("gpunn.")
+        if "compute_mask" in vars(cls):
+            cls.supports_masking = vars(cls).get("supports_masking", True)
+            cls._makes_masks = not cls.__module__.startswith("gpunn.")
 
     def __init__(
         self,
@@ -236,32 +240,37 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
             if self._losses and self._losses_of is not calls.losses:
                 self._losses = []
             if not self.built:
+                self._check_spec(args)
                 self._build_for(takes.names, args, kwargs)
-            if self.input_spec is not None and args:
-                check_inputs(self.input_spec, first, self.name)
+            self._check_spec(args)
             if takes.training:
                 now = calls.training
                 kwargs["training"] = takes.training_default if now is None else now
-            mask = kwargs.pop("mask", None)
-            if mask is None:
-                mask = mask_of(first)
-            if mask is not None and takes.mask:
-                kwargs["mask"] = mask
-            for position, name in takes.other_masks:
-                if kwargs.get(name) is None:
-                    later = kwargs.get(takes.names[position])
-                    kwargs[name] = mask_of(args[position] if position < len(args) else later)
+            mask = self._put_masks(takes, args, kwargs)
             if self._called:
                 outputs = self._computed(args, kwargs)
             else:
                 with name_scope(self.name) as self._path:  # layers inside may build now
                     outputs = self._computed(args, kwargs)
                 self._called, self._first_output = True, _shapes(outputs)
-            if mask is not None:
+            if mask is not None or self._makes_masks:
                 self._attach_mask(first, outputs, mask)
             if self.activity_regularizer is not None:
                 self._regularize_activity(outputs)
         return outputs
+
+    def _put_masks(self, takes: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Put the masks into the arguments that ask for them; returns that of the first input."""
+        mask = kwargs.pop("mask", None)
+        if mask is None:
+            mask = mask_of(args[0] if args else None)
+        if mask is not None and takes.mask:
+            kwargs["mask"] = mask
+        for position, name in takes.other_masks:
+            if kwargs.get(name) is None:
+                later = kwargs.get(takes.names[position])
+                kwargs[name] = mask_of(args[position] if position < len(args) else later)
+        return mask
 
     def _computed(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         uses_lengths = self._is_users or self._uses_lengths
@@ -305,10 +314,14 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         y._keras_mask = x._keras_mask
         return y
 
+    def _check_spec(self, args: tuple) -> None:
+        if self.input_spec is not None and args:
+            check_inputs(self.input_spec, args[0], self.name)
+
     def _build_for(self, names: tuple[str, ...], args: tuple, kwargs: dict) -> None:
         """Call `build` with the shapes of the arguments its parameters ask for."""
         if args and args[0] is None and not self._is_users:
-            raise ValueError(f"Layer '{self.name}' takes tensors or arrays, received None.")
+            raise nothing_received(self.name)
         shapes = {name: _shapes(v) for name, v in {**dict(zip(names, args)), **kwargs}.items()}
         wanted = build_parameters(type(self).build)
         if len(wanted) == 1:
@@ -324,20 +337,13 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         self.build(**{p: given[p] for p in wanted if p in given})
 
     def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
-        if not self.supports_masking:
+        if self.supports_masking:
+            attach_masks(outputs, self.compute_mask(inputs, mask))
+        elif mask is not None:
             warn_user(
                 f"Layer '{self.name}' ({type(self).__name__}) does not support masks; the mask of "
                 f"its input ends here.",
             )
-        elif isinstance(outputs, (Tensor, SymbolicTensor)):
-            found = self.compute_mask(inputs, mask)
-            outputs._keras_mask = None if isinstance(found, (list, dict)) else found
-        elif isinstance(outputs, (list, tuple)):  # one mask for each of several outputs
-            found = self.compute_mask(inputs, mask)
-            if isinstance(found, (list, tuple)):
-                for output, part in zip(outputs, found, strict=True):
-                    if isinstance(output, (Tensor, SymbolicTensor)):
-                        output._keras_mask = part
 
     def _regularize_activity(self, outputs: Any) -> None:
         """Add the penalty of the outputs, per sample of the batch."""

@@ -43,7 +43,7 @@ class Merge(Layer):
 
     def _checked_inputs(self, inputs: Any) -> list[SymbolicShape]:
         is_list = isinstance(inputs, (list, tuple))
-        return self._checked([tuple(x.shape) for x in inputs] if is_list else inputs.shape)
+        return self._checked([getattr(x, "shape", x) for x in inputs] if is_list else inputs.shape)
 
     def compute_output_shape(self, input_shape: Any) -> SymbolicShape:
         shapes = self._checked(input_shape)

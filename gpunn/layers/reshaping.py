@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import config, ops
+from gpunn.arguments import as_shape
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
@@ -45,7 +46,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
-        self.target_shape = tuple(target_shape)
+        self.target_shape = as_shape("Reshape: target_shape", target_shape, unknown=True, least=-1)
 
     def call(self, inputs: Any) -> Any:
         target = self.target_shape

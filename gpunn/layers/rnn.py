@@ -8,6 +8,7 @@ from typing import Any
 from gpunn import ops
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.autodiff.variable import Variable
+from gpunn.errors import ShapeError
 from gpunn.layers.layer import Layer
 from gpunn.layers.rnn_cell import DropoutCell
 from gpunn.layers.rnn_stacked import StackedRNNCells
@@ -103,7 +104,7 @@ class RNN(Layer):
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        mask = _boolean(mask[0] if isinstance(mask, (list, tuple)) else mask)
+        mask = self._boolean(mask[0] if isinstance(mask, (list, tuple)) else mask, sequences)
         if self.unroll and sequences.shape[1] is None:
             raise ValueError(
                 f"{type(self).__name__} '{self.name}': unroll=True needs a known number of steps, "
@@ -115,6 +116,19 @@ class RNN(Layer):
             for variable, state in zip(flat(self.states), flat(states), strict=True):
                 variable.assign(state)
         return (output, *states) if self.return_state else output
+
+    def _boolean(self, mask: Any, sequences: Any) -> Any:
+        """The mask as bool (B, T)."""
+        if mask is None:
+            return None
+        if len(mask.shape) == 3 and mask.shape[2] == 1:
+            mask = ops.squeeze(mask, axis=2)
+        if not _fits(mask.shape, sequences.shape[:2]):
+            raise ShapeError(
+                f"{type(self).__name__} '{self.name}': the mask must be (batch, steps), received "
+                f"{tuple(mask.shape)} for sequences {tuple(sequences.shape)}."
+            )
+        return mask if str(mask.dtype) == "bool" else ops.cast(mask, "bool")
 
     def _begin(self, sequences: Any, initial_state: Any) -> list[Any] | None:
         """The given states, or those of the batch before, or None: the cell's own."""
@@ -138,11 +152,10 @@ class RNN(Layer):
             )
         expected = _flat_shapes(self._state_shapes(tuple(sequences.shape)))
         for shape, state in zip(expected, flat(list(initial_state)), strict=True):
-            received = tuple(getattr(state, "shape", ()))
-            if received and received[1:] != shape[1:]:
-                raise ValueError(
-                    f"{type(self).__name__} '{self.name}': a state must have shape "
-                    f"(batch, {', '.join(map(str, shape[1:]))}), received {received}."
+            if not _fits(state.shape, shape):
+                raise ShapeError(
+                    f"{type(self).__name__} '{self.name}': a state must have shape {shape}, "
+                    f"received {tuple(state.shape)} (sequences {tuple(sequences.shape)})."
                 )
         return list(initial_state)
 
@@ -178,10 +191,15 @@ class RNN(Layer):
         if on is None:
             return y, new
         if before is None:
-            first = states[-1][0] if isinstance(states[-1], (list, tuple)) else states[0]
-            before = first if first.shape == y.shape else ops.zeros_like(y)
+            before = self._output_before(states, y)
         kept = [ops.where(_like(on, s), s, p) for s, p in zip(flat(new), flat(states))]
         return ops.where(_like(on, y), y, before), packed_like(states, kept)
+
+    def _output_before(self, states: list, y: Any) -> Any:
+        """What a masked first step repeats: the first state of the (last) cell, or zeros."""
+        own = states[-1] if isinstance(self.cell, StackedRNNCells) else states
+        first = flat(own)[0]
+        return first if first.shape == y.shape else ops.zeros_like(y)
 
     def _symbolic(self, sequences: Any, states: Any, mask: Any) -> tuple[Any, list]:
         """What `_run` will give, as shapes: the number of steps may be unknown."""
@@ -255,13 +273,10 @@ class RNN(Layer):
         return cls(**config)
 
 
-def _boolean(mask: Any) -> Any:
-    """The mask as bool (B, T)."""
-    if mask is None:
-        return None
-    if len(mask.shape) == 3 and mask.shape[2] == 1:
-        mask = ops.squeeze(mask, axis=2)
-    return mask if str(mask.dtype) == "bool" else ops.cast(mask, "bool")
+def _fits(shape: Any, wanted: Any) -> bool:
+    """Whether a shape is the wanted one, as far as lengths are known."""
+    pairs = zip(shape, wanted)
+    return len(shape) == len(wanted) and all(None in (n, m) or n == m for n, m in pairs)
 
 
 def _like(on: Any, y: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import activations, constraints, initializers, ops, random, regularizers
+from gpunn.arguments import true_or_false
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.autodiff.variable import Variable
 from gpunn.layers.layer import Layer
@@ -17,15 +18,57 @@ _WEIGHTS = ("kernel", "recurrent", "bias")
 
 
 class DropoutCell(Layer):
-    """A cell whose dropout masks are drawn once and hold for all steps of a sequence."""
+    """A cell with kernel, recurrent kernel and bias, whose dropout masks hold for a sequence."""
 
     _untracked = (*Layer._untracked, "_masks")
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
+    unit_forget_bias = False
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._masks: dict[str, Any] = {}
+
+    def _take(self, settings: dict[str, Any]) -> None:
+        """Keep the settings that all cells have: of weights, and of dropout."""
+        for part in _WEIGHTS:
+            for kind, module in (
+                ("initializer", initializers), ("regularizer", regularizers),
+                ("constraint", constraints),
+            ):  # fmt: skip
+                name = f"{part}_{kind}"
+                setattr(self, name, module.get(settings[name]))
+        self.dropout = min(1.0, max(0.0, settings["dropout"]))
+        self.recurrent_dropout = min(1.0, max(0.0, settings["recurrent_dropout"]))
+        self.seed = settings["seed"]
+        self.seed_generator = random.SeedGenerator(self.seed)
+        self.bias: Variable | None = None
+
+    def _settings(self) -> dict[str, Any]:
+        """What `_take` took, for the config."""
+        config = {
+            f"{part}_{kind}": serialize(getattr(self, f"{part}_{kind}"))
+            for kind in ("initializer", "regularizer", "constraint")
+            for part in _WEIGHTS
+        }
+        names = ("dropout", "recurrent_dropout", "seed")
+        return {**config, **{name: getattr(self, name) for name in names}}
+
+    def _weight(self, name: str, shape: tuple[int, ...], part: str) -> Variable:
+        forgets = part == "bias" and self.unit_forget_bias
+        return self.add_weight(
+            shape,
+            self._forgetting if forgets else getattr(self, f"{part}_initializer"),
+            regularizer=getattr(self, f"{part}_regularizer"),
+            constraint=getattr(self, f"{part}_constraint"),
+            name=name,
+        )
+
+    def _forgetting(self, shape: Any, dtype: Any = None) -> Any:
+        """b (4·units,), in which the forget gate begins at 1 (Jozefowicz et al. 2015)."""
+        n, rest = shape[0] // 4, self.bias_initializer
+        parts = rest((n,), dtype=dtype), ops.ones((n,), dtype), rest((2 * n,), dtype=dtype)
+        return ops.concatenate([ops.convert_to_tensor(p) for p in parts])
 
     def dropout_masks(self, name: str, rate: float, x: Any, count: int | None) -> Any:
         """The mask of this name, or `count` of them: kept until `reset_dropout_masks`."""
@@ -52,9 +95,8 @@ class GatedCell(DropoutCell):
     bias_shape: tuple[int, ...]
 
     def __init__(
-        self, units: int, activation: Any, use_bias: bool, dropout: float,
-        recurrent_dropout: float, seed: int | None, settings: dict[str, Any], **kwargs: Any,
-    ):  # fmt: skip
+        self, units: int, activation: Any, use_bias: bool, settings: dict[str, Any], **kwargs: Any
+    ):
         implementation = kwargs.pop("implementation", 2) if self.gates > 1 else 2
         super().__init__(**kwargs)
         if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units <= 0:
@@ -65,23 +107,12 @@ class GatedCell(DropoutCell):
             raise ValueError(f"implementation must be 1 or 2, received {implementation!r}.")
         self.units = int(units)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        for part in _WEIGHTS:
-            for kind, module in (
-                ("initializer", initializers), ("regularizer", regularizers),
-                ("constraint", constraints),
-            ):  # fmt: skip
-                name = f"{part}_{kind}"
-                setattr(self, name, module.get(settings[name]))
-        self.dropout = min(1.0, max(0.0, dropout))
-        self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
+        self.use_bias = true_or_false(f"{type(self).__name__}: use_bias", use_bias)
+        self._take(settings)
         self.implementation = 1 if self.recurrent_dropout and self.gates > 1 else implementation
-        self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed)
         self.state_size: Any = self.units
         self.output_size = self.units
         self.bias_shape = (self.gates * self.units,)
-        self.bias: Variable | None = None
 
     def build(self, input_shape: SymbolicShape) -> None:
         features = input_shape[-1]
@@ -96,21 +127,13 @@ class GatedCell(DropoutCell):
         if self.use_bias:
             self.bias = self._weight("bias", self.bias_shape, "bias")
 
-    def _weight(self, name: str, shape: tuple[int, ...], part: str) -> Variable:
-        return self.add_weight(
-            shape,
-            self._initializer(part),
-            regularizer=getattr(self, f"{part}_regularizer"),
-            constraint=getattr(self, f"{part}_constraint"),
-            name=name,
-        )
-
-    def _initializer(self, part: str) -> Any:
-        return getattr(self, f"{part}_initializer")
+    def drops(self, rate: float) -> bool:
+        """Whether this rate has an effect; one of 1 has none in cells with gates, as in Keras."""
+        return rate > 0 and (rate < 1 or self.gates == 1)
 
     def _dropped(self, name: str, rate: float, x: Any, training: bool) -> Any:
         """The input of each gate: one for all of them, or a list."""
-        if not training or not 0 < rate < (1 if self.gates > 1 else 2):
+        if not training or not self.drops(rate):
             return x
         count = self.gates if self.implementation == 1 and self.gates > 1 else None
         masks = self.dropout_masks(name, rate, x, count)
@@ -130,20 +153,12 @@ class GatedCell(DropoutCell):
         return [ops.zeros((batch_size, n), self.compute_dtype) for n in sizes]
 
     def get_config(self) -> dict[str, Any]:
-        config = {
+        return {
             **super().get_config(),
             "units": self.units,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-        }
-        for kind in ("initializer", "regularizer", "constraint"):
-            for part in _WEIGHTS:
-                config[f"{part}_{kind}"] = serialize(getattr(self, f"{part}_{kind}"))
-        return {
-            **config,
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "seed": self.seed,
+            **self._settings(),
         }
 
 

@@ -23,10 +23,7 @@ class SimpleRNNCell(GatedCell):
         bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
         seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
-        given = settings_of(locals())
-        super().__init__(
-            units, activation, use_bias, dropout, recurrent_dropout, seed, given, **kwargs
-        )
+        super().__init__(units, activation, use_bias, settings_of(locals()), **kwargs)
 
     def call(self, sequence: Any, states: Any, training: bool = False) -> Any:
         h = states[0] if isinstance(states, (list, tuple)) else states
@@ -58,24 +55,10 @@ class LSTMCell(GatedCell):
         bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
         seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
-        given = settings_of(locals())
-        super().__init__(
-            units, activation, use_bias, dropout, recurrent_dropout, seed, given, **kwargs
-        )
+        super().__init__(units, activation, use_bias, settings_of(locals()), **kwargs)
         self.recurrent_activation = activations.get(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
         self.state_size = [self.units, self.units]
-
-    def _initializer(self, part: str) -> Any:
-        if part != "bias" or not self.unit_forget_bias:
-            return super()._initializer(part)
-
-        def initial(shape: Any, dtype: Any = None) -> Any:
-            u, rest = self.units, self.bias_initializer
-            parts = rest((u,), dtype=dtype), ops.ones((u,), dtype), rest((2 * u,), dtype=dtype)
-            return ops.concatenate([ops.convert_to_tensor(p) for p in parts])
-
-        return initial
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         h, c = states
@@ -118,10 +101,7 @@ class GRUCell(GatedCell):
         recurrent_dropout: float = 0.0, reset_after: bool = True, seed: int | None = None,
         **kwargs: Any,
     ):  # fmt: skip
-        given = settings_of(locals())
-        super().__init__(
-            units, activation, use_bias, dropout, recurrent_dropout, seed, given, **kwargs
-        )
+        super().__init__(units, activation, use_bias, settings_of(locals()), **kwargs)
         self.recurrent_activation = activations.get(recurrent_activation)
         self.reset_after = reset_after
         if reset_after:

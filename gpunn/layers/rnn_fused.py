@@ -58,7 +58,7 @@ class FusedRNN(RNN):
         if not self._fuses(training):
             return super()._run(sequences, states, mask, training)
         cell, x = self.cell, sequences
-        if training and 0 < cell.dropout < (1 if cell.gates > 1 else 2):
+        if training and cell.drops(cell.dropout):
             shape = (x.shape[0], 1, x.shape[2])  # one choice for all steps
             x = random.dropout(x, cell.dropout, shape, cell.seed_generator)
         if states is None:

@@ -20,6 +20,8 @@ class StackedRNNCells(Layer):
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any):
         super().__init__(**kwargs)
+        if not cells:
+            raise ValueError("StackedRNNCells: there are no cells. Give at least one.")
         for cell in cells:
             check_cell(cell)
         self.cells = list(cells)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
+from gpunn.tree import flatten
+
 
 class CallSignature(NamedTuple):
     """The parameters of `call`, without self."""
@@ -45,3 +47,10 @@ def mask_of(value: Any) -> Any:
         named = {k: mask_of(v) for k, v in value.items()}
         return named if any(m is not None for m in named.values()) else None
     return getattr(value, "_keras_mask", None)
+
+
+def attach_masks(outputs: Any, masks: Any) -> None:
+    """Give each tensor of the outputs its mask, where it has none of its own."""
+    for output, mask in zip(flatten(outputs), flatten(masks)):
+        if getattr(output, "_keras_mask", mask) is None:
+            output._keras_mask = mask

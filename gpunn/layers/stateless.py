@@ -48,6 +48,15 @@ def substituted(variables: Sequence[Variable], values: Sequence[Any]) -> Iterato
             variable.data = array
 
 
+def check_values(owner: str, kind: str, own: Sequence[Variable], values: Sequence[Any]) -> None:
+    """That there is a value for each variable."""
+    if len(own) != len(values):
+        raise ValueError(
+            f"{kind}_variables: '{owner}' has {len(own)} such variables, received "
+            f"{len(values)} values."
+        )
+
+
 class Stateless:
     """`stateless_call` of layers."""
 
@@ -75,11 +84,7 @@ class Stateless:
             ("trainable", trainable, trainable_variables),
             ("non_trainable", others, non_trainable_variables),
         ):
-            if len(own) != len(values):
-                raise ValueError(
-                    f"{kind}_variables: '{self.name}' has {len(own)} such variables, received "
-                    f"{len(values)} values."
-                )
+            check_values(self.name, kind, own, values)
         with substituted([*trainable, *others], [*trainable_variables, *non_trainable_variables]):
             outputs = self(*args, **kwargs)
             after = [Tensor(v.data) for v in others]

@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature
 from typing import Any
 
+from gpunn.arguments import real_number, true_or_false
 from gpunn.objects import Configurable
+
+#: What a value must be, by the type of the option's default.
+_CHECKS: dict[type, Callable[..., Any]] = {bool: true_or_false, float: real_number}
 
 _COMMON = {
     "reduction": Parameter(
@@ -88,6 +92,10 @@ def _constructor(
         arguments = {k: _plain(v) for k, v in given.arguments.items() if k != "self"}
         if check is not None:
             check(cls.__name__, **{k: v for k, v in arguments.items() if k not in _COMMON})
+        for option, value in arguments.items():
+            expected = _CHECKS.get(type(signature.parameters[option].default))
+            if expected is not None and not isinstance(value, list):  # one for each class
+                expected(f"{cls.__name__}: {option}", value)
         super(cls, self).__init__(fn, **arguments)
 
     __init__.__signature__ = signature  # type: ignore[attr-defined]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpunn import initializers
 from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype
+from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.backend import devices
@@ -35,6 +37,11 @@ class Metric(Configurable):
     ...     def result(self):
     ...         return self.value
     """
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "update_state" in vars(cls):
+            cls.update_state = _counting(cls.update_state)  # type: ignore[method-assign]
 
     def __init__(self, dtype: Any = None, name: str | None = None):
         self.name = name or unique_name(to_snake_case(type(self).__name__))
@@ -178,6 +185,17 @@ class Metric(Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _counting(update_state: Callable[..., None]) -> Callable[..., None]:
+    """`update_state`, of values only: while a layer shows its shapes, there is nothing to count."""
+
+    @functools.wraps(update_state)
+    def wrapped(self: Metric, *args: Any, **kwargs: Any) -> None:
+        if not any(isinstance(v, SymbolicTensor) for v in (*args, *kwargs.values())):
+            update_state(self, *args, **kwargs)
+
+    return wrapped
 
 
 def _parts(value: Any) -> Iterator[Any]:

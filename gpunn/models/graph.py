@@ -46,6 +46,7 @@ class Graph:
         self.names = self._named()
         self._places = self._found_places()
         self._poolings = self._found_poolings()
+        self._last_taken = self._found_last_taken()
 
     # --- names ---
 
@@ -166,19 +167,29 @@ class Graph:
 
         pooled = set()
         for node in self.nodes:
-            if id(node) in pooled or isinstance(node.call, InputLayer):
-                continue
-            args = map_structure(value, node.args)
-            kwargs = map_structure(value, node.kwargs) if node.kwargs else {}
-            call = node.call if clones is None else clones.get(id(node.call), node.call)
-            pool = self._poolings.get(id(node))
-            if pool is not None and clones is None and call.pools_with(pool.call, args[0]):
-                pooled.add(id(pool))
-                kwargs, node = {**kwargs, "pooling": pool.call}, pool
-            result = call(*args, **kwargs)
-            for tensor, part in zip(node.outputs, leaves(result), strict=True):
-                values[id(tensor)] = part
+            if id(node) not in pooled and not isinstance(node.call, InputLayer):
+                args = map_structure(value, node.args)
+                kwargs = map_structure(value, node.kwargs) if node.kwargs else {}
+                call = node.call if clones is None else clones.get(id(node.call), node.call)
+                filled, pool = node, self._poolings.get(id(node))
+                if pool is not None and clones is None and call.pools_with(pool.call, args[0]):
+                    pooled.add(id(pool))
+                    kwargs, filled = {**kwargs, "pooling": pool.call}, pool
+                result = call(*args, **kwargs)
+                for tensor, part in zip(filled.outputs, leaves(result), strict=True):
+                    values[id(tensor)] = part
+            for tensor in self._last_taken.get(id(node), ()):
+                values.pop(id(tensor), None)  # its memory is free, but for what gradients need
         return map_structure(value, self.output_structure)
+
+    def _found_last_taken(self) -> dict[int, list[SymbolicTensor]]:
+        """What no later node takes, by the id of the node that is the last to take it."""
+        last = {id(tensor): (tensor, node) for node in self.nodes for tensor in inputs_of(node)}
+        found: dict[int, list[SymbolicTensor]] = {}
+        for tensor, node in last.values():
+            if all(tensor is not kept for kept in self.outputs):
+                found.setdefault(id(node), []).append(tensor)
+        return found
 
     def _found_poolings(self) -> dict[int, Node]:
         """The node that alone takes the output of a convolution, by the id of the latter's node."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -62,7 +63,7 @@ def graph_of(config: dict[str, Any], deserialize: Callable[[Any], Layer]) -> tup
     tensors: dict[tuple, SymbolicTensor] = {}
     waiting: list[tuple[str, int, Any, dict]] = []
     for entry in config["layers"]:
-        call: Any = _op(entry) if entry["config"] is None else deserialize(entry)
+        call: Any = _op(entry) if _is_op(entry) else deserialize(entry)
         if isinstance(call, InputLayer):
             tensors[entry["name"], 0, 0] = call.output
         waiting += [(entry["name"], i, call, n) for i, n in enumerate(entry["inbound_nodes"])]
@@ -90,13 +91,28 @@ def graph_of(config: dict[str, Any], deserialize: Callable[[Any], Layer]) -> tup
     return ends[0], ends[1]
 
 
+def _is_op(entry: dict[str, Any]) -> bool:
+    return entry["config"] is None or str(entry.get("module")).startswith("keras.src.ops")
+
+
 def _op(entry: dict[str, Any]) -> Callable[..., Any]:
+    """The op of a name; Keras describes a class of it, `ExpandDims`, and its settings."""
     name = entry["class_name"]
-    known = {**registry, **composites}
-    found = known.get(name, vars(ops).get(name))
+    known = {**vars(ops), **registry, **composites}
+    plain = {k.replace("_", ""): k for k in known}
+    found = known.get(name) or known.get(plain.get(name.lower(), ""))
     if not isinstance(found, FunctionType):
-        raise unknown_name("operation", name, known)
-    return found
+        raise unknown_name("operation", name, {**registry, **composites})
+    config = entry["config"] or {}
+    settings = {k: v for k, v in config.items() if k not in ("name", "dtype")}
+    return found if entry["config"] is None else _of_keras(partial(found, **settings))
+
+
+def _of_keras(call: Callable[..., Any]) -> Callable[..., Any]:
+    """An op that Keras described: in JSON its tuples, as x[1:3, 0], have become lists."""
+    return lambda *args, **kwargs: call(
+        *(tuple(a) if isinstance(a, list) else a for a in args), **kwargs
+    )
 
 
 def _references(structure: Any, reference: Callable[[Any], list]) -> Any:

@@ -8,9 +8,11 @@ from typing import Any
 
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.layers import Layer, deserialize
+from gpunn.layers.context import calls
 from gpunn.models.copying import parts_of, restored
 from gpunn.models.graph import Graph, key_of
 from gpunn.models.graph_config import graph_config, graph_of
+from gpunn.models.state_tree import StateTree
 from gpunn.models.summary import print_summary
 from gpunn.naming import unique_name
 from gpunn.objects import custom_object_scope, objects_in_scope
@@ -20,7 +22,7 @@ from gpunn.training.trainer import Trainer
 from gpunn.tree import flatten
 
 
-class Model(Trainer, Layer):
+class Model(Trainer, StateTree, Layer):
     """A layer that `fit`, `evaluate` and `predict` work on.
 
     Of symbolic inputs and outputs (in lists, tuples, dicts), what lies between becomes the model:
@@ -88,7 +90,7 @@ class Model(Trainer, Layer):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         outputs = super().__call__(*args, **kwargs)
         self.built = True
-        return outputs
+        return outputs if self._graph is None else _unpacked(outputs)
 
     # --- inputs and outputs ---
 
@@ -220,6 +222,14 @@ class Model(Trainer, Layer):
 
     def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
         """The layers inside have set the masks of the outputs."""
+
+
+def _unpacked(outputs: Any) -> Any:
+    """The value in a list or tuple of one, as Keras; symbolic outputs keep their structure."""
+    alone = isinstance(outputs, (list, tuple)) and len(outputs) == 1
+    if not alone or (isinstance(outputs[0], SymbolicTensor) and not calls.depth):
+        return outputs
+    return outputs[0]
 
 
 def _shape_of(outputs: list[SymbolicTensor]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.changes import note_change
-from gpunn.layers import Input, InputSpec, Layer, deserialize
+from gpunn.layers import Input, InputLayer, InputSpec, Layer, deserialize
 from gpunn.layers.convolution import Conv
 from gpunn.models.fitting import fit_rank
 from gpunn.models.model import Model, any_batch
@@ -37,6 +37,11 @@ class Sequential(Model):
         self._input: SymbolicTensor | None = None
         self._symbols: list[Any] = []  # the symbolic input, and the output of each layer
         super().__init__(trainable=trainable, name=name)
+        if not isinstance(layers, (list, tuple, type(None))):
+            raise ValueError(
+                f"Sequential takes a list of layers, received {layers!r} "
+                f"({type(layers).__name__}). Write Sequential([...])."
+            )
         for layer in layers or ():
             self._append(layer)
         self._build_if_known()
@@ -60,6 +65,8 @@ class Sequential(Model):
         return layer
 
     def _append(self, layer: Any) -> None:
+        if isinstance(layer, InputLayer):
+            layer = layer.output
         if isinstance(layer, SymbolicTensor):
             if self._layers or self._input is not None:
                 raise ValueError(
@@ -124,8 +131,7 @@ class Sequential(Model):
         for layer in self._layers[len(self._symbols) - 1 :]:
             self._symbols.append(layer(self._symbols[-1]))
         if self._input is not None:
-            lengths = {i: n for i, n in enumerate(self._input.shape) if i and n is not None}
-            self.input_spec = InputSpec(ndim=len(self._input.shape), axes=lengths)
+            self.input_spec = InputSpec(ndim=len(self._input.shape))  # lengths: as the layers say
 
     def _ends(self) -> tuple[Any, Any]:
         if not self._symbols:
@@ -199,10 +205,11 @@ class Sequential(Model):
         cls, config: Any, custom_objects: Mapping[str, Any] | None = None
     ) -> Sequential:
         shape = config.get("build_input_shape")
-        first = [] if shape is None else [Input(batch_shape=shape)]
         with custom_object_scope({**objects_in_scope(), **(custom_objects or {})}):
             layers = [deserialize(c) for c in config["layers"]]
-        return cls([*first, *layers], trainable=config["trainable"], name=config["name"])
+        if shape is not None and not (layers and isinstance(layers[0], InputLayer)):
+            layers = [Input(batch_shape=shape), *layers]
+        return cls(layers, trainable=config.get("trainable", True), name=config["name"])
 
 
 def _is_shape(value: Any) -> bool:

@@ -40,7 +40,7 @@ def binary(
     ]
     rule = broadcast(name)
 
-    def function(x1: Any, x2: Any) -> Any:
+    def function(x1: Array, x2: Array) -> Any:
         like = x1 if hasattr(x1, "shape") else x2
         z = empty(rule(x1, x2).shape, like.dtype, like)
         run(x1, x2, z)

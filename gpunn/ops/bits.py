@@ -56,14 +56,14 @@ def _integer_op(
         _check(name, kinds, spec.dtype)
         return spec
 
-    def function(x: Any, y: Any) -> Any:
+    def function(x: Array, y: Array) -> Any:
         spec = rule(x, y)
         z = empty(spec.shape, spec.dtype, x if hasattr(x, "shape") else y)
         run(x, y, z)
         return z, None
 
     function.__name__, function.__qualname__, function.__doc__ = name, name, doc
-    parameters = [Parameter(n, Parameter.POSITIONAL_OR_KEYWORD, annotation="Any") for n in names]
+    parameters = [Parameter(n, Parameter.POSITIONAL_OR_KEYWORD, annotation="Array") for n in names]
     function.__signature__ = Signature(parameters, return_annotation="Any")  # type: ignore[attr-defined]
     return op(shape=rule, promotes="common" if "b" in kinds else "number")(function)
 

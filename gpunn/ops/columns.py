@@ -16,6 +16,7 @@ import numpy as np
 
 from gpunn.backend.protocol import Array
 from gpunn.backend.threads import parallel, threads
+from gpunn.ops.gemm import shared_product
 from gpunn.ops.windows import Windows
 
 CHUNK = 1 << 21  # bytes of columns: few calls, and still near in the caches
@@ -150,6 +151,11 @@ def column_bytes(x: Array, windows: Windows) -> int:
     return prod(windows.kernel) * x.shape[-1] * work_dtype(x).itemsize
 
 
+def _is_small(n: int, windows: Windows, window_bytes: int, weights: int) -> bool:
+    """Whether the columns of n images have fewer bytes than the weights."""
+    return 0 < n * prod(windows.out) * window_bytes < weights
+
+
 def forward(
     xp: Any, x: Array, w: Array, bias: Array | None, y: Array, windows: Windows, groups: int,
     finish: Callable[[Array], None] | None = None,
@@ -166,16 +172,22 @@ def forward(
             if finish is not None:
                 finish(part)
 
-    gathered(xp, x, windows, groups, column_bytes(x, windows), CHUNK, multiply)
+    gathered(xp, x, windows, groups, column_bytes(x, windows), CHUNK, multiply, W.nbytes)
 
 
 def _multiply(xp: Any, columns: Array, W: Array, y: Array) -> None:
     """y (images, rows, ..., K) = columns W"""
-    out = y.reshape(-1, W.shape[0], W.shape[2]).transpose(1, 0, 2)
-    if out.dtype == W.dtype:
-        xp.matmul(columns, W, out=out)
+    _matmul(xp, columns, W, y.reshape(-1, W.shape[0], W.shape[2]).transpose(1, 0, 2))
+
+
+def _matmul(xp: Any, a: Array, b: Array, out: Array) -> None:
+    """out = a b of matrices, one for each group"""
+    if out.dtype != b.dtype:
+        out[...] = xp.matmul(a, b)
+    elif len(out) == 1:
+        shared_product(xp, a[0], b[0], out[0])
     else:
-        out[...] = xp.matmul(columns, W)
+        xp.matmul(a, b, out=out)
 
 
 def forward_by_images(
@@ -201,41 +213,64 @@ def forward_by_images(
 
 def gathered(
     xp: Any, x: Array, windows: Windows, groups: int, window_bytes: int, limit: int,
-    work: Callable[[Gather], Any],
+    work: Callable[[Gather], Any], weights: int = 0,
 ) -> list[Any]:  # fmt: skip
-    """What `work` returns for each thread's share of the chunks of x."""
-    parts = chunks(x.shape[0], windows, window_bytes, limit, threads(xp))
+    """What `work` returns for each thread's share of the chunks of x.
+
+    Columns with fewer bytes than the `weights` are one chunk, whose product the threads share:
+    each would go through all of W else.
+    """
+    n = x.shape[0]
+    if _is_small(n, windows, window_bytes, weights):
+        parts = [(slice(0, n), slice(0, windows.out[0]))]
+    else:
+        parts = chunks(n, windows, window_bytes, limit, threads(xp))
     return parallel(xp, lambda some: work(Gather(xp, x, windows, groups, parts[some])), len(parts))
 
 
 def backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, groups: int) -> None:
     """dW = Σ columns(x)ᵀ dy; which chunks are summed first depends on the number of threads"""
 
-    def multiply(gather: Gather) -> Any:
-        total = 0
+    def multiply(gather: Gather) -> list[Array]:
+        total: list[Array] = []
         for images, rows, columns in gather:
             part = widened(dy[images, rows])
             part = part.reshape(-1, groups, dy.shape[-1] // groups).transpose(1, 0, 2)
-            total += xp.matmul(columns.transpose(0, 2, 1), part)
+            product = xp.empty((groups, columns.shape[2], part.shape[2]), part.dtype)
+            _matmul(xp, columns.transpose(0, 2, 1), part, product)
+            _add(total, product)
         return total
 
-    total = sum(gathered(xp, x, windows, groups, column_bytes(x, windows), CHUNK, multiply))
-    if x.shape[0] == 0:
-        dw.fill(0)
-    else:
-        dw[...] = total.transpose(1, 0, 2).reshape(dw.shape)
+    total: list[Array] = []
+    width = column_bytes(x, windows)
+    for part in gathered(xp, x, windows, groups, width, CHUNK, multiply, dw.nbytes):
+        _add(total, *part)
+    dw[...] = total[0].transpose(1, 0, 2).reshape(dw.shape) if total else 0
+
+
+def _add(total: list[Array], *parts: Array) -> None:
+    """Add to the one array of the list, which the first part becomes."""
+    for part in parts:
+        if total:
+            total[0] += part
+        else:
+            total.append(part)
 
 
 def backward_input(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: int) -> None:
-    """dx: for stride 1 the convolution of dy with the mirrored kernel, else scattered columns"""
-    if set(windows.strides) == {1}:
+    """dx: for stride 1 the convolution of dy with the mirrored kernel, else scattered columns
+
+    Small columns are scattered, too: the mirrored kernel is a copy of more bytes than they have.
+    """
+    small = _is_small(dx.shape[0], windows, column_bytes(dx, windows), w.nbytes)
+    if set(windows.strides) == {1} and not small:
         d = len(windows.kernel)
         flipped = w.reshape(*windows.kernel, w.shape[-2], groups, -1)[(slice(None, None, -1),) * d]
         turned = flipped.transpose(*range(d), d + 2, d + 1, d)  # (*kernel, K/g, g, C/g)
         turned = turned.reshape(*windows.kernel, w.shape[-1] // groups, -1)
         forward(xp, dy, turned, None, dx, mirrored(windows), groups)
     else:
-        _scatter(xp, dy, w, dx, windows, groups)
+        _scatter(xp, dy, w, dx, windows, groups, small)
 
 
 def mirrored(windows: Windows) -> Windows:
@@ -249,7 +284,9 @@ def mirrored(windows: Windows) -> Windows:
     )
 
 
-def _scatter(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: int) -> None:
+def _scatter(
+    xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: int, small: bool
+) -> None:
     """dx = Σ over taps of the columns' gradient dy Wᵀ, each added where it was read"""
     dtype, channels = work_dtype(dy), w.shape[-2]
     W = widened(_by_group(w, groups)).transpose(0, 2, 1)
@@ -259,11 +296,13 @@ def _scatter(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: 
     width = column_bytes(dx, windows)
 
     def scatter(some: slice) -> None:  # chunks of one image may overlap: a thread has whole images
-        for images, rows in chunks(some.stop - some.start, windows, width, CHUNK):
+        limit = w.nbytes if small else CHUNK
+        for images, rows in chunks(some.stop - some.start, windows, width, limit):
             images = slice(some.start + images.start, some.start + images.stop)
             part = widened(dy[images, rows])
             matrix = part.reshape(-1, groups, w.shape[-1] // groups).transpose(1, 0, 2)
-            columns = xp.matmul(matrix, W)
+            columns = xp.empty((groups, matrix.shape[1], W.shape[2]), dtype)
+            _matmul(xp, matrix, W, columns)
             columns = columns.reshape(groups, *part.shape[:-1], *windows.kernel, channels)
             for tap in np.ndindex(*windows.kernel):
                 read, written = overlap(windows, tap, rows)
@@ -271,7 +310,10 @@ def _scatter(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: 
                 target = by_group[(images, *read)]
                 target += xp.moveaxis(source, 0, -2)
 
-    parallel(xp, scatter, dx.shape[0])
+    if small:  # the threads share the product
+        scatter(slice(0, dx.shape[0]))
+    else:
+        parallel(xp, scatter, dx.shape[0])
     if total is not dx:
         dx[...] = total
 

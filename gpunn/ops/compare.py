@@ -29,7 +29,7 @@ def _comparison(name: str, symbol: str, numpy_name: str | None = None) -> Callab
     run = kernel(examples=broadcasting(out_dtype="bool"), dtypes=(*FLOATS, "int32"))(reference)
     rule = broadcast(name, "bool")
 
-    def function(x1: Any, x2: Any) -> Any:
+    def function(x1: Array, x2: Array) -> Any:
         like = x1 if hasattr(x1, "shape") else x2
         out = empty(rule(x1, x2).shape, "bool", like)
         run(x1, x2, out)
@@ -101,7 +101,7 @@ def _where_rule(condition: Any, x: Any, y: Any) -> Spec:
 
 
 @op(shape=_where_rule)
-def _where(condition: Array, x: Any, y: Any) -> Any:
+def _where(condition: Array, x: Array, y: Array) -> Any:
     spec = _where_rule(condition, x, y)
     out = empty(spec.shape, spec.dtype, condition)
     select(condition, x, y, out)
@@ -155,17 +155,19 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """True where an element along the axes (None: all) is not 0."""
-    return _truth(x, axis, keepdims, "max")
+    return _truth(x, axis, keepdims, "max", 0)
 
 
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """True where every element along the axes (None: all) is not 0."""
-    return _truth(x, axis, keepdims, "min")
+    return _truth(x, axis, keepdims, "min", 1)
 
 
-def _truth(x: Any, axis: Any, keepdims: bool, extreme: str) -> Any:
+def _truth(x: Any, axis: Any, keepdims: bool, extreme: str, of_none: int) -> Any:
     from gpunn.ops import reduce
     from gpunn.ops.creation import cast
 
     bits = cast(cast(x, "bool"), "int32")
-    return cast(getattr(reduce, extreme)(bits, axis=axis, keepdims=keepdims), "bool")
+    start = of_none if 0 in bits.shape else None
+    found = getattr(reduce, extreme)(bits, axis=axis, keepdims=keepdims, initial=start)
+    return cast(found, "bool")

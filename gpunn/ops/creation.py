@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import as_shape, whole_number
 from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.op import op
@@ -82,16 +83,15 @@ def shape(x: Any) -> tuple:
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
-def _full(shape: Any, value: Any, dtype: Any) -> Tensor:
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    array = devices.current().empty(shape, as_dtype(dtype))
+def _full(name: str, shape: Any, value: Any, dtype: Any) -> Tensor:
+    array = devices.current().empty(as_shape(name, shape), as_dtype(dtype))
     fill(array, value=value)
     return Tensor(array)
 
 
 def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
     """A tensor of zeros."""
-    return _full(shape, 0, dtype)
+    return _full("zeros", shape, 0, dtype)
 
 
 def empty(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
@@ -99,26 +99,25 @@ def empty(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
 
     >>> gpunn.ops.empty((2, 3))
     """
-    return _full(shape, 0, dtype)
+    return _full("empty", shape, 0, dtype)
 
 
 def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
     """A tensor of ones."""
-    return _full(shape, 1, dtype)
+    return _full("ones", shape, 1, dtype)
 
 
 def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
     """A tensor of one value, or of an array of values that broadcasts to the shape."""
     if isinstance(fill_value, (bool, int, float, np.number)):
-        return _full(shape, fill_value, dtype)
+        return _full("full", shape, fill_value, dtype)
     return _spread(fill_value, shape, as_dtype(dtype))
 
 
 def _spread(values: Any, shape: Any, dtype: Any) -> Any:
     from gpunn.ops.shaping import broadcast_to
 
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    return broadcast_to(cast(values, dtype), shape)
+    return broadcast_to(cast(values, dtype), as_shape("full", shape, unknown=True))
 
 
 @op(shape=lambda x, value, dtype: Spec(x.shape, as_dtype(dtype)))
@@ -196,6 +195,7 @@ def one_hot(
 ) -> Any:
     """1 at the position of each integer label along a new axis, else 0; zeros for other labels."""
     refuse_sparse("one_hot", sparse)
+    num_classes = whole_number("one_hot: num_classes", num_classes, 0)
     x = convert_to_tensor(x)
     x = cast(x, "int32") if is_float(x.dtype) else x
     encoded = _one_hot(x, num_classes=num_classes, dtype=as_dtype(dtype))

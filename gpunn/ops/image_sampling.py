@@ -157,17 +157,23 @@ def elastic_transform(
     x, single, first = batched("elastic_transform", images, data_format)
     if isinstance(x, SymbolicTensor):
         return as_given(multiply(x, 1), single, first)
-    dtype, (n, height, width, channels) = as_dtype(x.dtype), x.shape
+    n, height, width, _ = x.shape
     state, size = _state(seed), int(6 * sigma) | 1
     noise = normal(state, (n, height, width, 2), stddev=sigma, dtype="float32")
     moves = gaussian_blur(noise, (size, size), (sigma, sigma), "channels_last") * alpha
+    return as_given(displaced(x, moves, interpolation, fill_mode, fill_value), single, first)
+
+
+def displaced(x: Any, moves: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
+    """y[n, i, j] = x at (i, j) + moves[n, i, j]: x (N, H, W, C), moves (N, H, W, 2)."""
+    dtype, (n, height, width, channels) = as_dtype(x.dtype), x.shape
     rows = cast(reshape(arange(height), (1, height, 1)), "float32") + getitem(moves, (..., 0))
     columns = cast(arange(width), "float32") + getitem(moves, (..., 1))
     values = reshape(x if is_float(dtype) else cast(x, to_float(dtype)), (-1, channels))
     start = reshape(arange(n), (n, 1, 1)) * (height * width)
     order = 0 if interpolation == "nearest" else 1
     y = _sampled(values, (height, width), (rows, columns), order, fill_mode, fill_value, start)
-    return as_given(y if is_float(dtype) else cast(_round(y), dtype), single, first)
+    return y if is_float(dtype) else cast(_round(y), dtype)
 
 
 # --- perspective ---

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import as_tuple
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec, SymbolicShape, SymbolicTensor
@@ -215,6 +216,6 @@ get_item = getitem
 def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     """The elements along the axes (None: all) in reverse."""
     x = convert_to_tensor(x)
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = range(x.ndim) if axis is None else as_tuple(axis)
     flipped = {normalize_axis("flip", a, x.ndim) for a in axes}
     return getitem(x, tuple(slice(None, None, -1 if i in flipped else None) for i in range(x.ndim)))

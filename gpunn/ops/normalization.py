@@ -60,7 +60,7 @@ def moments(
     """
     refuse_synchronized("moments", synchronized)
     x = _floating(x)
-    reduced = normalize_axes("moments", axes if isinstance(axes, int) else tuple(axes), x.ndim)
+    reduced = normalize_axes("moments", axes, x.ndim)
     order = (*reduced, *(a for a in range(x.ndim) if a not in reduced))
     moved = x if order == tuple(range(x.ndim)) else shaping.transpose(x, axes=order)
     found = leading_moments(moved, leading=len(reduced))
@@ -127,7 +127,7 @@ def _parameter(name: str, what: str, value: Any, x: Any, axes: tuple[int, ...]) 
 def _over_axes(
     name: str, x: Any, gamma: Any, beta: Any, axis: Any, epsilon: float | None, centered: bool
 ) -> Any:
-    axes = normalize_axes(name, axis if isinstance(axis, int) else tuple(axis), x.ndim)
+    axes = normalize_axes(name, axis, x.ndim)
     what = ("gamma", "beta") if centered else ("scale", "offset")
     vectors = [_parameter(name, w, v, x, axes) for w, v in zip(what, (gamma, beta), strict=True)]
     order = (*(a for a in range(x.ndim) if a not in axes), *axes)
@@ -162,9 +162,7 @@ def layer_normalization(
         return _over_axes("layer_normalization", x, gamma, beta, axis, epsilon, centered=True)
     if beta is not None:
         raise ValueError("layer_normalization: rms_scaling=True has no beta. Leave it None.")
-    axes = normalize_axes(
-        "layer_normalization", axis if isinstance(axis, int) else tuple(axis), x.ndim
-    )
+    axes = normalize_axes("layer_normalization", axis, x.ndim)
     gamma, wide = _parameter("layer_normalization", "gamma", gamma, x, axes), _wide(x, x)
     _, variance = moments(wide, axes, keepdims=True)
     shift = config.epsilon() if epsilon is None else epsilon

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import as_tuple
 from gpunn.autodiff.dtypes import as_dtype, is_float, to_float
 from gpunn.autodiff.symbolic import Spec
 from gpunn.errors import ShapeError
@@ -90,8 +91,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
             return _root_of_squares(x, None, keepdims)
         axes = tuple(range(x.ndim))
     else:
-        given = (axis,) if isinstance(axis, int) else tuple(axis)
-        axes = tuple(normalize_axis("norm", a, x.ndim) for a in given)
+        axes = tuple(normalize_axis("norm", a, x.ndim) for a in as_tuple(axis))
     if len(axes) == 1:
         return _vector_norm(x, ord, axes, keepdims)
     if len(axes) != 2 or axes[0] == axes[1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gpunn.autodiff.dtypes import as_dtype
@@ -27,8 +27,17 @@ from gpunn.ops import (
 from gpunn.ops.rules import result_dtype
 
 
+def _forward(function: Callable) -> Callable:
+    return lambda self, other: NotImplemented if _is_foreign(other) else function(self, other)
+
+
 def _swapped(function: Callable) -> Callable:
-    return lambda self, other: function(other, self)
+    return lambda self, other: NotImplemented if _is_foreign(other) else function(other, self)
+
+
+def _is_foreign(other: Any) -> bool:
+    """What no operator takes: Python then names the operator and both types."""
+    return other is None or isinstance(other, str)
 
 
 def _by_bits(bitwise: Callable, logical: Callable) -> Callable:
@@ -43,6 +52,12 @@ def _by_bits(bitwise: Callable, logical: Callable) -> Callable:
 
 def _reshape(self: Any, *shape: Any) -> Any:
     return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+
+def _iterate(self: Any) -> Iterator[Any]:
+    if not self.shape:
+        raise TypeError("A tensor of shape () has no parts to iterate over.")
+    return iter(splitting.unstack(self))
 
 
 def _transpose(self: Any, *axes: Any) -> Any:
@@ -112,10 +127,12 @@ def install() -> None:
     """Give tensors their operators."""
     for cls in (Tensor, SymbolicTensor):
         for name, function in _BINARY.items():
-            setattr(cls, f"__{name}__", function)
+            setattr(cls, f"__{name}__", _forward(function))
             setattr(cls, f"__r{name}__", _swapped(function))
-        for name, function in (_COMPARISONS | _METHODS).items():
-            setattr(cls, name if name in _METHODS else f"__{name}__", function)
+        for name, function in _COMPARISONS.items():
+            setattr(cls, f"__{name}__", _forward(function))
+        for name, function in _METHODS.items():
+            setattr(cls, name, function)
         setattr(cls, "__hash__", object.__hash__)  # noqa: B010  (== compares elements)
         setattr(cls, "__array_priority__", 100)  # noqa: B010  (ndarray + tensor is a tensor)
-    Tensor.__iter__ = lambda self: iter(splitting.unstack(self))  # type: ignore[attr-defined]
+    Tensor.__iter__ = _iterate  # type: ignore[attr-defined]

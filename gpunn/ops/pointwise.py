@@ -15,6 +15,7 @@ from gpunn.autodiff.op import op, same
 from gpunn.backend.cuda import elementwise
 from gpunn.backend.devices import empty_like
 from gpunn.backend.kernel import Kernel, kernel
+from gpunn.backend.protocol import Array
 from gpunn.ops.examples import unary
 
 #: The kernels of each function by name: {"relu": (relu_forward, relu_backward), ...}
@@ -88,7 +89,7 @@ def _halves_in_float32(reference: Callable[..., None]) -> Callable[..., None]:
 def _function(run: Kernel, differentiate: Kernel, uses: str, defaults: dict) -> Callable[..., Any]:
     """The function of arrays that `op` makes an op of."""
 
-    def function(x: Any, **options: float) -> Any:
+    def function(x: Array, **options: float) -> Any:
         if defaults:
             options = {**defaults, **options}
         y = empty_like(x)
@@ -106,6 +107,6 @@ def _function(run: Kernel, differentiate: Kernel, uses: str, defaults: dict) -> 
     either = Parameter.POSITIONAL_OR_KEYWORD
     parameters = [Parameter(o, either, default=v, annotation="float") for o, v in defaults.items()]
     function.__signature__ = Signature(  # type: ignore[attr-defined]
-        [Parameter("x", either, annotation="Any"), *parameters], return_annotation="Any"
+        [Parameter("x", either, annotation="Array"), *parameters], return_annotation="Any"
     )
     return function

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from gpunn.arguments import as_tuple
 from gpunn.autodiff.dtypes import as_dtype, is_float, promote, to_float
 from gpunn.autodiff.symbolic import Spec, SymbolicShape
 from gpunn.errors import ShapeError
@@ -55,18 +56,19 @@ def broadcast(name: str, dtype: Any = None) -> Callable[..., Spec]:
 
 def normalize_axis(name: str, axis: int, ndim: int) -> int:
     """A non-negative axis."""
+    if not hasattr(axis, "__index__"):
+        raise TypeError(f"{name}: an axis is an integer, received {axis!r}.")
     if not -ndim <= axis < ndim:
-        raise ShapeError(
-            f"{name}: axis {axis} does not exist in {ndim} dimension(s). Use {-ndim} to {ndim - 1}."
-        )
-    return axis % ndim
+        remedy = f"Use {-ndim} to {ndim - 1}." if ndim else "A single number has no axes."
+        raise ShapeError(f"{name}: axis {axis} does not exist in {ndim} dimension(s). {remedy}")
+    return int(axis) % ndim
 
 
-def normalize_axes(name: str, axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+def normalize_axes(name: str, axis: int | Iterable[int] | None, ndim: int) -> tuple[int, ...]:
     """Sorted non-negative axes; None means all."""
     if axis is None:
         return tuple(range(ndim))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = as_tuple(axis)
     normal = sorted(normalize_axis(name, a, ndim) for a in axes)
     if len(set(normal)) != len(normal):
         raise ShapeError(f"{name}: an axis is named twice in {axes}. Name each once.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import as_shape, as_tuple, whole_number
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec
@@ -69,18 +70,17 @@ def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
     A length None stands for -1, or, where several are open, for the length of the same axis of x:
     `reshape(x, (*ops.shape(x)[:2], 4, 8))` works where the first two are unknown.
     """
-    if isinstance(newshape, (int, np.integer)):
-        return _reshape(x, shape=(int(newshape),))
-    return _reshape(x, shape=tuple(None if n is None else int(n) for n in newshape))
+    return _reshape(x, shape=as_shape("reshape", newshape, unknown=True, least=-1))
 
 
 def _permutation(ndim: int, axes: Any) -> tuple[int, ...]:
     if axes is None:
         return tuple(reversed(range(ndim)))
+    axes = as_tuple(axes)
     normal_axes = tuple(normalize_axis("transpose", a, ndim) for a in axes)
     if sorted(normal_axes) != list(range(ndim)):
         raise ShapeError(
-            f"transpose: axes {tuple(axes)} are not a permutation of {ndim} axes. Name each once."
+            f"transpose: axes {axes} are not a permutation of {ndim} axes. Name each once."
         )
     return normal_axes
 
@@ -111,8 +111,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     """Axes move to new positions, the others keep their order."""
     x = convert_to_tensor(x)
     sources, destinations = (
-        [normalize_axis("moveaxis", a, x.ndim) for a in ((v,) if isinstance(v, int) else v)]
-        for v in (source, destination)
+        [normalize_axis("moveaxis", a, x.ndim) for a in as_tuple(v)] for v in (source, destination)
     )
     if len(sources) != len(destinations):
         raise ShapeError(
@@ -126,7 +125,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def _expand_rule(x: Any, axis: int | Sequence[int]) -> Spec:
-    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    given = as_tuple(axis)
     ndim = len(x.shape) + len(given)
     new = [normalize_axis("expand_dims", a, ndim) for a in given]
     if len(set(new)) != len(new):
@@ -197,7 +196,7 @@ def _broadcast_to(x: Array, shape: tuple) -> Any:
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """x repeated along axes of length 1 and along new leading axes."""
-    return _broadcast_to(x, shape=tuple(shape))
+    return _broadcast_to(x, shape=as_shape("broadcast_to", shape, unknown=True))
 
 
 def _copies(x: Array, narrow: tuple, wide: tuple, shape: tuple) -> Any:
@@ -224,6 +223,11 @@ def _repeat(x: Array, repeats: int, axis: int) -> Any:
     return _copies(x, (*before, 1, *after), (*before, repeats, *after), shape)
 
 
+def _flat(repeats: Any) -> list:
+    """The repeats, which may be a number, as a list on the host."""
+    return np.ravel(np.asarray(repeats)).tolist()
+
+
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each element along the axis (None: of the flat x) `repeats` times in a row.
 
@@ -232,7 +236,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     >>> gpunn.ops.repeat([1, 2], [2, 1])  # 1 1 2
     """
     x, axis = (ravel(x), 0) if axis is None else (convert_to_tensor(x), axis)
-    counts = [int(n) for n in np.ravel(np.asarray(repeats))]
+    counts = [whole_number("repeat: repeats", n, 0) for n in _flat(repeats)]
     if len(counts) == 1:
         return _repeat(x, repeats=counts[0], axis=axis)
     from gpunn.ops.gathering import take
@@ -268,7 +272,8 @@ def _tile(x: Array, repeats: tuple[int, ...]) -> Any:
 
 def tile(x: Any, repeats: int | Sequence[int]) -> Any:
     """x put side by side with itself, `repeats[i]` times along axis i."""
-    return _tile(x, repeats=tuple(int(n) for n in np.ravel(np.asarray(repeats))))
+    counts = tuple(whole_number("tile: repeats", n, 0) for n in _flat(repeats))
+    return _tile(x, repeats=counts)
 
 
 # --- several tensors ---

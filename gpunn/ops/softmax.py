@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import packed
 from gpunn.ops.examples import normal, unwritten
 from gpunn.ops.normalization_statistics import statistics_dtype
-from gpunn.ops.rules import normalize_axis
+from gpunn.ops.rules import normalize_axes
 
 _BLOCK = 1 << 15  # elements
 
@@ -104,37 +105,43 @@ def log_softmax_backward(xp: Any, y: Array, dy: Array, dx: Array) -> None:
     xp.subtract(dy, dx, out=dx)
 
 
-def _rows(x: Array, axis: int) -> Array:
-    """x with the axis last, C-contiguous."""
-    return packed(x if axis == x.ndim - 1 else x.swapaxes(axis, -1))
+def _along_axes(x: Array, axis: Any, forward: Kernel, backward: Kernel) -> Any:
+    axes = normalize_axes("softmax", axis, x.ndim)
+    order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+    back = [order.index(i) for i in range(x.ndim)]
+    moved = [x.shape[i] for i in order]  # with the axes last, which then become one
+    shape = (*moved[: x.ndim - len(axes)], prod(x.shape[i] for i in axes))
 
+    def rows(a: Array) -> Array:
+        return packed(a.transpose(order)).reshape(shape)
 
-def _along_axis(x: Array, axis: int, forward: Kernel, backward: Kernel) -> Any:
-    along = normalize_axis("softmax", axis, x.ndim)
-    rows = _rows(x, along)
-    y = empty_like(rows)
-    forward(rows, y)
+    def unrowed(a: Array) -> Array:
+        return a.reshape(moved).transpose(back)
+
+    X = rows(x)
+    y = empty_like(X)
+    forward(X, y)
 
     def gradient(dy: Array) -> Array:
         dx = empty_like(y)
-        backward(y, _rows(dy, along), dx)
-        return dx.swapaxes(along, -1)
+        backward(y, rows(dy), dx)
+        return unrowed(dx)
 
-    return y.swapaxes(along, -1), (gradient,)
+    return unrowed(y), (gradient,)
 
 
-def _rule(x: Any, axis: int = -1) -> Spec:
-    normalize_axis("softmax", axis, len(x.shape))
+def _rule(x: Any, axis: Any = -1) -> Spec:
+    normalize_axes("softmax", axis, len(x.shape))
     return same(x)
 
 
 @op(shape=_rule, promotes="float")
-def softmax(x: Array, axis: int = -1) -> Any:
-    """y_i = e^(x_i) / Σ_j e^(x_j) along an axis; the sum of y is 1."""
-    return _along_axis(x, axis, softmax_forward, softmax_backward)
+def softmax(x: Array, axis: Any = -1) -> Any:
+    """y_i = e^(x_i) / Σ_j e^(x_j) along an axis, or several; the sum of y is 1."""
+    return _along_axes(x, axis, softmax_forward, softmax_backward)
 
 
 @op(shape=_rule, promotes="float")
-def log_softmax(x: Array, axis: int = -1) -> Any:
-    """y_i = x_i - log Σ_j e^(x_j) along an axis, without overflow."""
-    return _along_axis(x, axis, log_softmax_forward, log_softmax_backward)
+def log_softmax(x: Array, axis: Any = -1) -> Any:
+    """y_i = x_i - log Σ_j e^(x_j) along an axis, or several, without overflow."""
+    return _along_axes(x, axis, log_softmax_forward, log_softmax_backward)

@@ -32,7 +32,9 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """log Σ e^x over the axes (None: all), without overflow."""
     top = creation.stop_gradient(reduce.max(x, axis=axis, keepdims=True))
-    total = reduce.sum(elementwise.exp(arithmetic.subtract(x, top)), axis=axis, keepdims=True)
+    shift = compare.where(compare.isfinite(top), top, 0)  # inf - inf would be NaN
+    total = reduce.sum(elementwise.exp(arithmetic.subtract(x, shift)), axis=axis, keepdims=True)
+    total = arithmetic.maximum(total, 0.5)  # it is 1 at least, but 0 where top is -inf
     result = arithmetic.add(elementwise.log_(total), top)
     if keepdims:
         return result

@@ -39,6 +39,7 @@ class FlatGroup:
         #: What the update of this step reads: the learning rate, or what a method makes of it.
         self.rate = self.backend.zeros((rates,), self.dtype)
         self.bind()
+        self.backend.release_cache()  # the memory in which the weights have been so far
 
     def buffer(self, value: float = 0.0) -> Array:
         """A flat array with room for every variable, filled with `value`."""

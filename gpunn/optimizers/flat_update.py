@@ -151,7 +151,10 @@ class FlatUpdate:
 
     def _check_present(self, variables: Sequence[Variable], present: Sequence[bool]) -> None:
         if not any(present):
-            raise ValueError("No gradients provided for any variable.")
+            raise ValueError(
+                "No gradients provided for any variable. Is the loss computed from them, by ops of "
+                "gpunn? NumPy's functions, .numpy() and float() end the gradient."
+            )
         if not all(present) and not self._warned:
             self._warned = True
             missing = [v.path for v, p in zip(variables, present, strict=True) if not p]

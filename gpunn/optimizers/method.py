@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from gpunn.arguments import true_or_false
 from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.rows import RowGradient
 from gpunn.autodiff.tensor import Tensor
@@ -13,6 +14,7 @@ from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import copy_into
 from gpunn.errors import unknown_name
+from gpunn.optimizers.checks import is_number
 from gpunn.optimizers.flat import FlatGroup
 from gpunn.optimizers.flat_update import Part
 from gpunn.optimizers.optimizer import COMMON, Optimizer
@@ -67,11 +69,21 @@ def _give_constructor(cls: M, parameters: list[inspect.Parameter]) -> None:
         for name, value in settings.items():
             setattr(self, name, value)
         self.check()
+        for name, value in settings.items():
+            _check_kind(f"{cls.__name__}: {name}", value, signature.parameters[name].annotation)
 
     __init__.__signature__ = signature  # type: ignore[attr-defined]
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     cls.__init__ = __init__  # type: ignore[method-assign]
     cls.settings = tuple(own)
+
+
+def _check_kind(name: str, value: Any, annotation: Any) -> None:
+    """Refuse what is no number where one is declared, and no bool where that is."""
+    if annotation == "bool":
+        true_or_false(name, value)
+    elif annotation == "float" and not is_number(value):
+        raise ValueError(f"{name} must be a number, received {value!r}.")
 
 
 class Method(Optimizer):

@@ -16,7 +16,7 @@ from gpunn.backend.devices import empty_like
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import copy_into
 from gpunn.changes import note_change
-from gpunn.errors import ShapeError, unknown_name
+from gpunn.errors import ShapeError, described, unknown_name
 from gpunn.naming import to_snake_case, unique_name
 from gpunn.ops import updates
 from gpunn.optimizers import checks, schedules
@@ -211,7 +211,14 @@ class Optimizer(OptimizerState):
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """One update with pairs (gradient, variable); returns the count."""
-        pairs = list(grads_and_vars)
+        pairs = [*grads_and_vars] if isinstance(grads_and_vars, Iterable) else [grads_and_vars]
+        for pair in pairs:
+            is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+            if not is_pair or not isinstance(pair[1], Variable):
+                raise TypeError(
+                    f"{self.name}: apply_gradients takes pairs (gradient, variable), received "
+                    f"{described(pair)}. Write apply_gradients(zip(gradients, variables))."
+                )
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._iterations
 

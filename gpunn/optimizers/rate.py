@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -111,13 +112,15 @@ def checked(rate: Any) -> Any:
         return schedules.deserialize(rate)
     if callable(rate):
         return rate
-    try:
-        number = float(rate)
-    except (TypeError, ValueError):
+    number = None
+    if not isinstance(rate, str):  # float("0.1") would do
+        with contextlib.suppress(TypeError, ValueError):
+            number = float(rate)
+    if number is None:
         raise ValueError(
             f"learning_rate must be a number, a LearningRateSchedule or a function without "
             f"arguments, received {rate!r}."
-        ) from None
+        )
     if not number >= 0:
         raise ValueError(f"learning_rate must not be negative, received {number}.")
     return number

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpunn import objects
 from gpunn.objects import Configurable, CustomObjectScope, by_names, lookup
+from gpunn.optimizers.checks import is_number
 
 
 class LearningRateSchedule(Configurable):
@@ -48,10 +49,9 @@ class Formula(LearningRateSchedule):
         return dict(vars(self))
 
     def _need_steps(self, key: str) -> None:
-        if not getattr(self, key) > 0:
-            raise ValueError(
-                f"{type(self).__name__}: {key} must be positive, received {getattr(self, key)!r}."
-            )
+        value = getattr(self, key)
+        if not is_number(value) or not value > 0:
+            raise ValueError(f"{type(self).__name__}: {key} must be positive, received {value!r}.")
 
 
 class _RateDecay(Formula):

@@ -32,6 +32,7 @@ _CLASSES = (
     "optimizers.schedules", "losses", "metrics", "random", "dtype_policies",
 )  # fmt: skip
 _FUNCTIONS = ("activations", "losses", "metrics")
+_OTHER_NAMES = {"Functional": "Model"}  # what Keras calls a model made of inputs and outputs
 _PLAIN = (str, int, float, bool)
 
 
@@ -214,8 +215,9 @@ def _found(name: Any, config: Mapping[str, Any], custom: Mapping[str, Any]) -> A
     if module == "builtins" or module.split(".")[0] in ("keras", "gpunn"):
         wanted = module.partition(".")[2]
         namespaces = _FUNCTIONS if is_function else _CLASSES
+        ours = _OTHER_NAMES.get(name, name)
         for namespace in (wanted, *namespaces) if wanted in namespaces else namespaces:
-            found = getattr(_public(namespace), name, None)
+            found = getattr(_public(namespace), ours, None)
             if _is_our_function(found) if is_function else _is_our_class(found):
                 return found
     kind = "function" if is_function else "class"

@@ -50,7 +50,8 @@ class CompiledLoss:
         self.outputs: Outputs | None = None
         self.losses: list[Any] = []
         self.weights: list[float | None] = []
-        self.trackers: dict[str, Any] = {}
+        self.trackers: dict[str, Any] = {}  # in the order of a dict of losses for a dict of outputs
+        self._means: list[Any] = []  # the same in the order of the outputs
 
     def __bool__(self) -> bool:
         return self._given is not None
@@ -74,7 +75,12 @@ class CompiledLoss:
         if len(used) > 1:
             names = outputs.names or [getattr(loss, "name", "") for loss in self.losses]
             labels = _numbered([f"{names[i]}_loss" for i in used])
-            self.trackers = {label: metrics_module.Mean(name=label) for label in labels}
+            self._means = [metrics_module.Mean(name=label) for label in labels]
+            order = list(range(len(used)))
+            if outputs.keys is not None and isinstance(self._given, Mapping):
+                place = {name: at for at, name in enumerate(self._given)}
+                order = sorted(order, key=lambda at: place[names[used[at]]])
+            self.trackers = {labels[at]: self._means[at] for at in order}
         self.outputs = outputs
 
     def pairs(self, y: Any, y_pred: Any, names: Any) -> list[tuple[Any, Any, Any]]:
@@ -85,11 +91,13 @@ class CompiledLoss:
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any, names: Any = None) -> Tensor:
         """The weighted sum for a batch."""
+        if y_pred is None:
+            raise ValueError("The model's call() returned None. It must return the outputs.")
         alone = self.weights == [None] and isinstance(y_pred, Tensor) and isinstance(y, Tensor)
         if alone and self.losses[0] is not None:  # as in most models
             return self.losses[0](y, y_pred, sample_weight)
         outputs = self._built(y_pred, names)
-        total, trackers = None, iter(self.trackers.values())
+        total, means = None, iter(self._means)
         weights = outputs.spread("sample_weight", sample_weight, share=True)
         parts = outputs.spread("y", y), outputs.flat(y_pred), weights
         for loss, factor, t, x, w in zip(self.losses, self.weights, *parts, strict=True):
@@ -101,9 +109,9 @@ class CompiledLoss:
                     f"Give y for it, or None as its loss."
                 )
             value = loss(t, x, w)
-            if self.trackers:
-                tracker, rows = next(trackers), x.shape[0]
-                accumulate_mean(tracker.total, tracker.count, value, scale=rows, rows=rows)
+            if self._means:
+                mean, rows = next(means), x.shape[0]
+                accumulate_mean(mean.total, mean.count, value, scale=rows, rows=rows)
             value = value if factor is None else value * factor
             total = value if total is None else total + value
         if total is None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import config
+from gpunn.arguments import whole_number
 from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.tensor import Tensor
@@ -70,14 +71,6 @@ def _length(name: str, value: Any) -> list[tuple[str, int]]:
     return found
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """The value as an int, if it is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
-        raise ValueError(f"{name} must be {kind}, received {value!r}.")
-    return int(value)
-
-
 def signature(value: Any) -> Any:
     """Structure, shapes and dtypes of a batch."""
     if hasattr(value, "shape"):
@@ -101,6 +94,8 @@ class ArrayData:
         if batch_size is None:
             batch_size = 32
         self.batch_size = whole_number("batch_size", batch_size)
+        if x is None:
+            raise ValueError("x is None: give arrays, or an iterable of batches.")
         self.parts = tuple(as_arrays(part) for part in (x, y, sample_weight))
         lengths = [
             found
@@ -239,24 +234,25 @@ def make_data(
     if isinstance(x, (ArrayData, IterableData)):
         return x
     array_like = hasattr(x, "shape") or hasattr(x, "to_numpy")
-    if array_like or isinstance(x, (list, tuple, Mapping)):
+    if x is None or array_like or isinstance(x, (list, tuple, Mapping)):
         return ArrayData(x, y, sample_weight, batch_size)
-    if x is None:
-        raise ValueError("x is None: give arrays, or an iterable of batches.")
     if not hasattr(x, "__iter__") or isinstance(x, (str, bytes)):
-        raise ValueError(f"Cannot train on a {type(x).__name__}: give arrays or batches.")
+        raise ValueError(
+            f"x is {x!r} ({type(x).__name__}): give arrays, or an iterable of batches (call the "
+            f"function that makes them)."
+        )
     if y is not None or sample_weight is not None:
         raise ValueError("With an iterable of batches, targets and weights come in its tuples.")
     return IterableData(x)
 
 
 def make_validation(given: Any, batch_size: int | None) -> Data:
-    """The data set of `validation_data`: x, (x, y) or (x, y, sample_weight)."""
-    parts = given if isinstance(given, tuple) else (given,)
+    """The data set of `validation_data`: x, (x, y) or (x, y, sample_weight), also as a list."""
+    parts = given if isinstance(given, (tuple, list)) else (given,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(
-            f"validation_data must be (x, y) or (x, y, sample_weight), received a tuple of "
-            f"{len(parts)}."
+            f"validation_data must be (x, y) or (x, y, sample_weight), received a "
+            f"{type(parts).__name__} of {len(parts)}."
         )
     x, y, sample_weight = (*parts, None, None)[:3]
     return make_data(x, y, sample_weight, batch_size)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import config
+from gpunn.arguments import whole_number
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tape import no_grad
 from gpunn.backend import devices
@@ -26,7 +27,6 @@ from gpunn.training.data import (
     IterableData,
     epoch_of,
     to_tensors,
-    whole_number,
 )
 from gpunn.training.interrupt import InterruptBetweenSteps
 from gpunn.training.recording import quiet
@@ -377,6 +377,8 @@ def _joined(outputs: list[Any]) -> Any:
     if not outputs:
         raise ValueError("There was no batch to predict.")
     first = outputs[0]
+    if first is None:
+        raise ValueError("The model's call() returned None. It must return the outputs.")
     if isinstance(first, dict):
         return {k: _joined([o[k] for o in outputs]) for k in first}
     if isinstance(first, (list, tuple)):

@@ -68,21 +68,28 @@ class Results:
         return ordered | {k: results[k] for k in sorted(set(results) - set(ordered))}
 
     def _logs(self, own: Any = None) -> dict[str, Any]:
-        """The metrics so far as Python numbers; waits for the device.
+        """The metrics so far as Python numbers, by name; waits for the device.
 
         `own`: what the model's own step returned; it stands where it has other names.
         """
         results = self.get_metrics_result()
+        order = sorted(results)
         if isinstance(own, Mapping):
             own = _flat(own)
-            results = results if set(own) == set(results) else self._ordered(own)
-        return {name: _plain(value) for name, value in results.items()}
+            order = list(own)
+            results = results if set(own) == set(results) else own
+        return {name: _plain(results[name]) for name in order}
+
+    def _as_list(self, logs: Mapping[str, Any]) -> Any:
+        """Logs as a list in the order of `metrics_names`; one alone as itself."""
+        values = list(self._ordered(logs).values())
+        return values[0] if len(values) == 1 else values
 
 
 def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:
-    """Logs in which a result that is a dict has given way to its parts."""
+    """Logs by name, in which a result that is a dict has given way to its parts."""
     found: dict[str, Any] = {}
-    for name, value in logs.items():
+    for name, value in sorted(logs.items()):
         found.update(_flat(value) if isinstance(value, Mapping) else {name: value})
     return found
 
@@ -91,9 +98,3 @@ def _plain(value: Any) -> Any:
     """A number as Python's, more of them as an array."""
     array = np.asarray(value)
     return array.item() if array.size == 1 else array
-
-
-def unwrapped(results: dict[str, float]) -> Any:
-    """A number, or a list of several."""
-    values = list(results.values())
-    return values[0] if len(values) == 1 else values

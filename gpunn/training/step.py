@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpunn.autodiff.conversion import asarray
@@ -13,6 +13,7 @@ from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.backend.threads import Sharing
 from gpunn.changes import changes
+from gpunn.errors import described
 from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
 from gpunn.structure import leaves
@@ -148,21 +149,31 @@ class Step:
             return result
 
     def _own_train(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        return self.model.train_step(pack_x_y_sample_weight(x, y, sample_weight))
+        return self._own_logs("train_step", x, y, sample_weight)
 
     def _own_test(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        return self.model.test_step(pack_x_y_sample_weight(x, y, sample_weight))
+        return self._own_logs("test_step", x, y, sample_weight)
+
+    def _own_logs(self, method: str, x: Any, y: Any, sample_weight: Any) -> Any:
+        logs = getattr(self.model, method)(pack_x_y_sample_weight(x, y, sample_weight))
+        if not isinstance(logs, Mapping):
+            raise ValueError(
+                f"{method}() of '{self.model.name}' must return a dict of logs, received "
+                f"{described(logs)}. End it by return {{'loss': loss}}, or "
+                f"self.get_metrics_result()."
+            )
+        return logs
 
     def _train(self, x: Any, y: Any, sample_weight: Any) -> Any:
         model, optimizer = self.model, self.model.optimizer
+        if self.variables and self._places is None:  # the weights move: before there is much else
+            self._places = optimizer.gradient_buffers(self.variables)
         with Tape() as tape:
             y_pred = model(x, training=True)
             loss = self.loss(x, y, y_pred, sample_weight, True)
             scaled = optimizer.scale_loss(loss)
         logs = self._count(x, y, y_pred, loss, sample_weight)  # before the update: may refuse
         if self.variables:
-            if self._places is None:
-                self._places = optimizer.gradient_buffers(self.variables)
             by_rows = optimizer.takes_rows(self.variables)
             seeds = {id(scaled): self._one(scaled)}
             found = tape.backward(seeds, self.variables, self._places, by_rows=by_rows)

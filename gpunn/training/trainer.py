@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import optimizers
+from gpunn.arguments import true_or_false, whole_number
 from gpunn.autodiff.tape import no_grad
 from gpunn.backend import devices
 from gpunn.callbacks import Callback, History
@@ -23,12 +24,12 @@ from gpunn.training.data import (
     make_validation,
     split_data,
     to_tensors,
-    whole_number,
 )
 from gpunn.training.loop import Loop
 from gpunn.training.outputs import Outputs
-from gpunn.training.results import Results, unwrapped
+from gpunn.training.results import Results
 from gpunn.training.step import Step, can_record, overrides
+from gpunn.training.step_functions import StepFunctions
 from gpunn.utils.packing import unpack_x_y_sample_weight
 
 _ALL = 2**31 - 1  # a batch size that no data reaches
@@ -38,7 +39,7 @@ class NotCompiledError(GpunnError, ValueError):
     """fit or evaluate was called before compile."""
 
 
-class Trainer(Results, CompileConfig):
+class Trainer(Results, CompileConfig, StepFunctions):
     """What makes a layer a model that learns."""
 
     loss: Any = None  # as given to compile
@@ -85,7 +86,7 @@ class Trainer(Results, CompileConfig):
         >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
         steps_per_execution = whole_number("steps_per_execution", steps_per_execution)
-        _check_jit_compile(jit_compile)
+        _check_modes(run_eagerly, jit_compile)
         found = self._chosen_optimizer(optimizer, auto_scale_loss)
         compile_loss = CompiledLoss(loss, loss_weights)
         compile_metrics = CompiledMetrics(metrics, weighted_metrics, self.output_names)
@@ -243,8 +244,7 @@ class Trainer(Results, CompileConfig):
         >>> history = model.fit(x, y, epochs=5, batch_size=128, validation_split=0.1)
         """
         self._need_compiled("fit")
-        if not isinstance(shuffle, (bool, np.bool_)):
-            raise ValueError(f"shuffle must be True or False, received {shuffle!r}.")
+        shuffle = true_or_false("shuffle", shuffle)
         data = make_data(x, y, sample_weight, batch_size)
         size = batch_size if validation_batch_size is None else validation_batch_size
         validation = None
@@ -275,7 +275,7 @@ class Trainer(Results, CompileConfig):
         self._need_compiled("evaluate")
         data = make_data(x, y, sample_weight, batch_size)
         results = Loop(self, verbose, callbacks).evaluate(data, steps)
-        return results if return_dict else unwrapped(results)
+        return results if return_dict else self._as_list(results)
 
     @filter_traceback
     def predict(
@@ -321,7 +321,7 @@ class Trainer(Results, CompileConfig):
         Loop(self, 0, None).check(step, batch)
         self.reset_metrics()
         results = self._logs(getattr(step, kind)(*batch))
-        return results if return_dict else unwrapped(results)
+        return results if return_dict else self._as_list(results)
 
     @filter_traceback
     def predict_on_batch(self, x: Any) -> Any:
@@ -331,6 +331,7 @@ class Trainer(Results, CompileConfig):
         return map_structure(lambda t: np.array(devices.to_numpy(t.data)), step.predict(x))
 
 
-def _check_jit_compile(value: Any) -> None:
-    if value not in ("auto", True, False):
-        raise ValueError(f'jit_compile must be "auto", True or False, received {value!r}.')
+def _check_modes(run_eagerly: Any, jit_compile: Any) -> None:
+    true_or_false("run_eagerly", run_eagerly)
+    if not isinstance(jit_compile, bool) and str(jit_compile) != "auto":
+        raise ValueError(f'jit_compile must be "auto", True or False, received {jit_compile!r}.')

@@ -29,9 +29,12 @@ from gpunn.utils.timeseries import timeseries_dataset_from_array
 
 if _TYPE_CHECKING:
     from gpunn.saving import deserialize_keras_object, serialize_keras_object
+    from gpunn.utils.audio_files import audio_dataset_from_directory
     from gpunn.utils.downloads import get_file
+    from gpunn.utils.drawing import model_to_dot, plot_model
     from gpunn.utils.image_files import image_dataset_from_directory
     from gpunn.utils.images import array_to_img, img_to_array, load_img, save_img
+    from gpunn.utils.named_values import Config
     from gpunn.utils.progbar import Progbar
     from gpunn.utils.py_dataset import PyDataset, Sequence
     from gpunn.utils.splitting import split_dataset
@@ -43,7 +46,10 @@ _LATER = {
     "Progbar": "gpunn.utils.progbar", "array_to_img": "gpunn.utils.images",
     "img_to_array": "gpunn.utils.images", "load_img": "gpunn.utils.images",
     "save_img": "gpunn.utils.images", "get_file": "gpunn.utils.downloads",
+    "audio_dataset_from_directory": "gpunn.utils.audio_files",
     "image_dataset_from_directory": "gpunn.utils.image_files",
+    "Config": "gpunn.utils.named_values",
+    "model_to_dot": "gpunn.utils.drawing", "plot_model": "gpunn.utils.drawing",
     "text_dataset_from_directory": "gpunn.utils.text_files",
     "split_dataset": "gpunn.utils.splitting",
     "serialize_keras_object": "gpunn.saving", "deserialize_keras_object": "gpunn.saving",
@@ -51,11 +57,13 @@ _LATER = {
 
 __all__ = [
     "Batches",
+    "Config",
     "CustomObjectScope",
     "Progbar",
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -71,9 +79,11 @@ __all__ = [
     "is_interactive_logging_enabled",
     "is_keras_tensor",
     "load_img",
+    "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
     "save_img",
     "serialize_keras_object",

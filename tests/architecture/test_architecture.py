@@ -25,8 +25,8 @@ MAX_FILE, MAX_FUNCTION, MAX_AUTODIFF, MAX_PROTOCOL = 400, 50, 500, 14
 #: From the ground up; a name is a module or a package directly inside gpunn.
 FLOORS = (
     (
-        "changes", "config", "errors", "naming", "objects", "seeding", "structure", "tracebacks",
-        "tree", "version",
+        "arguments", "changes", "config", "errors", "naming", "objects", "seeding", "structure",
+        "tracebacks", "tree", "version",
     ),
     ("backend",),
     ("autodiff",),

@@ -88,9 +88,9 @@ def test_gpunn_is_in_no_bf16_race(monkeypatch, capsys):
     found = runner.race(replace(small("image"), precision="bf16"), "gpu", lambda message: None)
     assert found["rows"] == [] and found["left_out"] == {} and command_line.sound(found)
     report.race_table("image", found, Console(width=120))
-    said = "not in this race: gpunn fit: gpunn has no mixed precision yet, and its float32 is no"
+    said = "not in this race: gpunn fit: gpunn's side has no mixed precision yet, and float32 is"
     assert said in capsys.readouterr().out
-    with pytest.raises(ValueError, match="^gpunn has no mixed precision yet"):
+    with pytest.raises(ValueError, match="^gpunn's side has no mixed precision yet"):
         load("gpunn fit")(replace(small("image"), precision="bf16"), "cpu")
 
 

@@ -150,5 +150,5 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="filters"):
         layers.ConvLSTM2D(0, 3)
     x, states = np.ones((1, 2, 5, 5, 1), "float32"), [np.ones((1, 5, 5, 2), "float32")] * 2
-    with pytest.raises(ValueError, match=r"must have shape \(batch, 3, 3, 2\), received"):
+    with pytest.raises(ValueError, match=r"must have shape \(1, 3, 3, 2\), received"):
         layers.ConvLSTM2D(2, 3)(x, initial_state=states)

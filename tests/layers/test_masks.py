@@ -169,3 +169,31 @@ def test_all_masked_is_a_loss_of_zero():
     net = network(gpunn)
     net.compile("sgd", "mse", metrics=["mae"])
     assert net.evaluate(np.zeros((4, 5, 3)), Y[:4], verbose=0) == [0.0, 0.0]
+
+
+class Marked(gpunn.layers.Layer):
+    """Says which steps are valid, as in Keras' guide to masks: without `supports_masking`."""
+
+    def call(self, inputs):
+        return gpunn.ops.one_hot(inputs, 4)
+
+    def compute_mask(self, inputs, mask=None):
+        return gpunn.ops.not_equal(inputs, 0)
+
+
+class Halves(gpunn.layers.Layer):
+    def call(self, inputs):
+        return gpunn.ops.split(inputs, 2, axis=1)
+
+    def compute_mask(self, inputs, mask=None):
+        return gpunn.ops.split(mask, 2, axis=1)
+
+
+def test_a_mask_that_a_users_layer_computes():
+    ids = np.array([[1, 2, 0, 0], [3, 0, 1, 0]])
+    marked = Marked()(ids)
+    np.testing.assert_array_equal(marked._keras_mask.numpy(), ids != 0)
+    for part, expected in zip(Halves()(marked), np.split(ids != 0, 2, axis=1), strict=True):
+        np.testing.assert_array_equal(part._keras_mask.numpy(), expected)
+    symbol = gpunn.Input((4,), dtype="int32")
+    assert Marked()(symbol)._keras_mask.shape == (None, 4)

@@ -49,7 +49,9 @@ def test_an_initializer_of_another_shape():
 
 
 def test_input_lengths():
-    with pytest.raises(ValueError, match="Input: lengths must be integers or None, received '4'"):
+    with pytest.raises(
+        ValueError, match="Input: lengths must be integers of at least 0, or None .*received '4'"
+    ):
         gpunn.Input("4")
 
 

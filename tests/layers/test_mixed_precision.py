@@ -85,6 +85,9 @@ CASES = [
     ("GroupQueryAttention", {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
      ((2, 3, 4), SERIES)),
     ("Embedding", {"input_dim": 7, "output_dim": 3, "mask_zero": True}, "ids"),
+    ("ReversibleEmbedding", {"input_dim": 7, "output_dim": 3}, "ids"),
+    ("STFTSpectrogram", {"frame_length": 8, "frame_step": 4, "mode": "real"}, (2, 40, 1)),
+    ("MelSpectrogram", {"fft_length": 16, "num_mel_bins": 4}, (2, 60)),
     *[(name, options, "image") for name, options in {
         "RandomBrightness": {"factor": 0.2, **RANGE}, "RandomContrast": {"factor": 0.2, **RANGE},
         "RandomCrop": {"height": 8, "width": 8}, "RandomFlip": {},
@@ -97,6 +100,8 @@ CASES = [
         "RandomPerspective": {"factor": 1.0}, "RandomPosterization": {"factor": 4, **RANGE},
         "RandomSaturation": {"factor": 0.3, **RANGE}, "RandomSharpness": {"factor": 0.3, **RANGE},
         "RandomShear": {"x_factor": 0.3}, "Solarization": {"threshold_factor": 0.5, **RANGE},
+        "RandomColorDegeneration": {"factor": 0.5, **RANGE}, "RandomElasticTransform": RANGE,
+        "RandAugment": RANGE, "AugMix": RANGE,
     }.items()],
 ]  # fmt: skip
 #: What is made of other layers, for a policy.
@@ -118,8 +123,8 @@ COMPOSED = {
 }  # fmt: skip
 JUMPS = {"AutoContrast", "Equalization", "RandomPosterization", "Solarization"}  # not continuous
 OTHERS = {  # without a computation of their own, or tested below
-    "CutMix", "MixUp", "GRUCell", "Input", "InputLayer", "InputSpec", "LSTMCell", "Layer",
-    "Pipeline", "SimpleRNNCell", "Wrapper",
+    "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "MixUp", "GRUCell", "Input",
+    "InputLayer", "InputSpec", "LSTMCell", "Layer", "Pipeline", "SimpleRNNCell", "Wrapper",
 }  # fmt: skip
 
 
@@ -225,6 +230,16 @@ def test_mixed_images(name, policy):
     assert found["images"].dtype == POLICIES[policy][0]
     sums = found["labels"].numpy().astype("float64").sum(1)
     np.testing.assert_allclose(sums, 1, atol=4 * POLICIES[policy][2])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_contrast_limited_equalization(policy):
+    images = np.random.default_rng(0).uniform(0, 1, IMAGE).astype("float32")
+    make = layers.ContrastLimitedAdaptiveHistogramEqualization
+    found = make(**RANGE, dtype=policy)(images)
+    assert found.dtype == POLICIES[policy][0]
+    wrong = np.abs(found.numpy().astype("float64") - make(**RANGE)(images).numpy()) > 0.05
+    assert wrong.mean() < 0.1
 
 
 # --- what must not be computed in 16 bits ---

@@ -236,7 +236,9 @@ x3 = random(2, 4, 3)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: layers.LSTM(3)(random(2, 4)), ValueError, r"takes sequences \(batch, steps"),
+        (lambda: layers.LSTM(3)(random(2, 4)), ShapeError, "expected ndim=3, found ndim=2"),
+        (lambda: layers.RNN(layers.GRUCell(3))(random(2, 4)), ValueError,
+         r"takes sequences \(batch, steps"),
         (lambda: layers.GRU(3)(random(2, 0, 3)), ShapeError, "no steps .* Give at least one"),
         (lambda: layers.RNN(layers.GRUCell(3))(random(2, 0, 3)), ShapeError, "at least one step"),
         (lambda: layers.LSTM(0), ValueError, "units must be a positive integer, received 0"),
@@ -244,9 +246,18 @@ x3 = random(2, 4, 3)
         (lambda: layers.LSTM(3, use_cudnn=3), ValueError, "use_cudnn must be 'auto', True or Fal"),
         (lambda: layers.LSTM(3, banana=3), ValueError, "argument of LSTM"),
         (lambda: layers.LSTM(3)(x3, initial_state=[random(2, 3)]), ValueError, r"has 2 state\(s\)"),
-        (lambda: layers.GRU(3)(x3, initial_state=random(2, 4)), ValueError, r"\(batch, 3\), recei"),
-        (lambda: layers.GRU(3)(x3, initial_state=random(5, 3)), ShapeError, r"'h0' has shape \(5,"),
-        (lambda: layers.GRU(3)(x3, mask=np.ones((2, 5), bool)), ShapeError, "'mask' has shape"),
+        (lambda: layers.GRU(3)(x3, initial_state=random(2, 4)), ShapeError, r"shape \(2, 3\), rec"),
+        (lambda: layers.GRU(3)(x3, initial_state=random(5, 3)), ShapeError, r"shape \(2, 3\), rec"),
+        (lambda: layers.RNN(layers.GRUCell(3))(x3, initial_state=random(1, 3)), ShapeError,
+         r"a state must have shape \(2, 3\), received \(1, 3\)"),
+        (lambda: layers.GRU(3)(x3, mask=np.ones((2, 5), bool)), ShapeError, "the mask must be"),
+        (lambda: layers.RNN(layers.GRUCell(3))(x3, mask=np.ones((2, 5), bool)), ShapeError,
+         r"the mask must be \(batch, steps\), received \(2, 5\) for sequences \(2, 4, 3\)"),
+        (lambda: gru_sequence(x3, random(3, 9), random(3, 9), mask=np.ones((2, 5), bool)),
+         ShapeError, r"'mask' has shape \(2, 5\)"),
+        (lambda: gru_sequence(x3, random(3, 9), random(3, 9), h0=random(5, 3)),
+         ShapeError, r"'h0' has shape \(5, 3\)"),
+        (lambda: layers.RNN([]), ValueError, "there are no cells. Give at least one"),
         (lambda: layers.LSTM(3, stateful=True).build((None, 4, 3)), ValueError, "batch_size=..."),
         (lambda: layers.LSTM(3).build((2, 4, None)), ValueError, "last axis of the input must be"),
         (lambda: layers.RNN(3), ValueError, "no 'call'"),
@@ -281,6 +292,52 @@ def test_a_stateful_layer_keeps_its_batch_size():
     layer(x3)
     with pytest.raises(ValueError, match="built for batches of 2, received 5"):
         layer(random(5, 4, 3))
+
+
+@pytest.mark.parametrize("steps", [4, None])
+def test_bidirectional_of_two_kinds_of_layers(steps):
+    """Each direction has units and states of its own number."""
+    options = {"return_sequences": True, "return_state": True}
+    backward = layers.GRU(5, go_backwards=True, **options)
+    layer = layers.Bidirectional(layers.LSTM(2, **options), backward_layer=backward)
+    states = [random(2, n, seed=n) for n in (2, 2, 5)]
+    mask = np.array([[1, 1, 0, 0], [0, 1, 0, 1]], bool)
+    y, *last = layer(x3, mask=mask, initial_state=states)
+    first, *own = layer.forward_layer(x3, mask=mask, initial_state=states[:2])
+    second, other = layer.backward_layer(x3, mask=mask, initial_state=states[2:])
+    expected = np.concatenate([first.numpy(), second.numpy()[:, ::-1]], axis=-1)
+    np.testing.assert_array_equal(y.numpy(), expected)
+    np.testing.assert_array_equal(y._keras_mask, mask)
+    for received, given in zip(last, [*own, other], strict=True):
+        np.testing.assert_array_equal(received.numpy(), given.numpy())
+    shapes = layer.compute_output_shape((2, steps, 3))
+    assert shapes == ((2, steps, 7), (2, 2), (2, 2), (2, 5))
+    layer.merge_mode = None
+    assert layer.compute_output_shape((2, 4, 3))[:2] == ((2, 4, 2), (2, 4, 5))
+
+
+def test_a_masked_first_step_repeats_the_state_of_the_last_cell():
+    class Cell:
+        """y = s = x + s, a cell without `get_initial_state` whose only state is no list."""
+
+        state_size = 3
+
+        def call(self, x, states):
+            return x + states[0], [x + states[0]]
+
+    layer = layers.RNN([layers.LSTMCell(3), Cell()], return_sequences=True)
+    states = [[random(2, 3), random(2, 3, seed=1)], random(2, 3, seed=2)]
+    mask = np.array([[0, 0, 1, 1], [1, 1, 1, 1]], bool)
+    given = [[ops.convert_to_tensor(s) for s in states[0]], ops.convert_to_tensor(states[1])]
+    y = layer(x3, mask=mask, initial_state=given).numpy()
+    np.testing.assert_array_equal(y[0, :2], [states[1][0]] * 2)
+    assert not np.array_equal(y[0, 2], y[0, 1])
+    assert layer(x3, mask=mask).numpy()[0, 0].tolist() == [0, 0, 0]
+    simple = layers.RNN([layers.SimpleRNNCell(3), Cell()], return_sequences=True)
+    given = [ops.convert_to_tensor(s) for s in (states[0][0], states[1])]
+    np.testing.assert_array_equal(
+        simple(x3, mask=mask, initial_state=given).numpy()[0, 0], states[1][0]
+    )
 
 
 def test_bidirectional_takes_weights_and_resets_states():

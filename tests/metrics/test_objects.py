@@ -251,3 +251,23 @@ def test_words_whose_meaning_depends_on_the_shapes(y_true, y_pred, kind):
 def test_the_functions_of_losses_are_here_too():
     assert metrics.mean_squared_error is losses.mean_squared_error
     assert metrics.sparse_categorical_crossentropy is losses.sparse_categorical_crossentropy
+
+
+def test_a_metric_in_a_layer_counts_values_not_symbols():
+    class Counting(gpunn.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.accuracy = gpunn.metrics.BinaryAccuracy(name="acc")
+
+        def call(self, targets, inputs):
+            self.accuracy.update_state(targets, inputs)
+            self.add_loss(gpunn.ops.mean(gpunn.ops.square(inputs - targets)))
+            return inputs
+
+    targets, inputs = gpunn.Input((1,)), gpunn.Input((1,))
+    model = gpunn.Model([targets, inputs], Counting()(targets, inputs))
+    metric = model.layers[-1].accuracy
+    assert float(metric.count) == 0
+    model.compile("sgd")
+    t, x = np.array([[1.0], [0.0], [1.0], [1.0]]), np.array([[0.9], [0.2], [0.1], [0.7]])
+    assert model.evaluate([t, x], verbose=0, return_dict=True)["acc"] == 0.75

@@ -361,7 +361,9 @@ def _input_twice():
         (lambda: Input(), "needs either shape or batch_shape"),
         (lambda: Input((3,), batch_shape=(2, 3)), "needs either shape or batch_shape"),
         (lambda: Input(batch_shape=(2, 3), batch_size=2), "Leave out batch_size"),
-        (lambda: Input(("a",)), "lengths must be integers or None"),
+        (lambda: Input(("a",)), r"lengths must be integers .* or None .*received \('a',\)"),
+        (lambda: Input((-1,)), r"lengths must be integers .*received \(-1,\)"),
+        (lambda: Input((3,), 2.5), r"lengths must be integers .*and batch_size=2.5"),
         (lambda: Input((3,), sparse=True), "sparse and ragged tensors do not exist"),
         (lambda: Input((3,), tensor=Input((3,))), "a shape or a tensor, not both"),
     ],
@@ -419,3 +421,18 @@ def test_a_long_path():
     for _ in range(1500):
         y = y + 1.0
     assert Model(x, y)(np.zeros((1, 1))).numpy().item() == 1500
+
+
+def test_a_list_of_one_output():
+    symbol, results = gpunn.Input((3,)), {}
+    y = layers.Dense(2)(symbol)
+    x = np.ones((4, 3), "float32")
+    for kind, outputs in {"list": [y], "tuple": (y,), "nested": [[y]], "dict": {"y": y}}.items():
+        model = gpunn.Model(symbol, outputs)
+        results[kind] = model(x), model.predict(x, verbose=0), model(symbol)
+    assert all(value.shape == (4, 2) for kind in ("list", "tuple") for value in results[kind][:2])
+    assert [type(results[kind][2]) for kind in ("list", "tuple")] == [list, tuple]
+    assert [type(value) for value in results["nested"]] == [list] * 3
+    assert [type(value) for value in results["dict"]] == [dict] * 3
+    around = gpunn.Model(symbol, gpunn.Model(symbol, [y])(symbol)[0] + 1.0)
+    np.testing.assert_allclose(around(x), results["list"][1] + 1.0, rtol=1e-6)

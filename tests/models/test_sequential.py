@@ -237,3 +237,20 @@ def test_trainable_toggles_between_fits():
         model.fit(X, y, verbose=0)
     model.compile("sgd", "mse")
     assert moved() == [True] * 4
+
+
+def test_lengths_that_no_layer_needs_may_be_others():
+    def convolution(package):
+        stack = [package.layers.Conv2D(3, 3), package.layers.GlobalMaxPooling2D()]
+        return package.Sequential([package.Input((9, 9, 2)), *stack])
+
+    ours, theirs = convolution(gpunn), convolution(keras)
+    ours.set_weights(theirs.get_weights())
+    x = np.random.default_rng(1).standard_normal((2, 6, 7, 2)).astype("float32")
+    np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-5, atol=1e-6)
+
+
+def test_an_input_layer_is_the_input():
+    model = gpunn.Sequential([layers.InputLayer(shape=(4,)), dense()])
+    assert model.input_shape == (None, 4)
+    assert [type(layer).__name__ for layer in model.layers] == ["Dense"]

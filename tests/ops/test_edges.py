@@ -340,3 +340,33 @@ def test_symbolic_tensors_have_the_same_operators():
     assert (x > 0).dtype == "bool" and x.T.shape == (4, None) and x.sum(axis=1).shape == (None,)
     with pytest.raises(TypeError, match="is symbolic: it has a shape, but no values yet"):
         bool(x == x)
+
+
+def test_logsumexp_of_infinities():
+    inf = np.inf
+    x = np.array([[-inf, -inf], [inf, 1.0], [-inf, 2.0]], "float32")
+    np.testing.assert_array_equal(ops.logsumexp(x, axis=1).numpy(), [-inf, inf, 2.0])
+
+
+def test_any_and_all_of_nothing():
+    nothing = np.zeros((0, 3), "float32")
+    np.testing.assert_array_equal(ops.all(nothing, axis=0).numpy(), [True] * 3)
+    np.testing.assert_array_equal(ops.any(nothing, axis=0).numpy(), [False] * 3)
+    assert bool(ops.all(nothing)) and not bool(ops.any(nothing))
+
+
+@pytest.mark.parametrize("axis", [(0, 2), (-1, 1), (0, 1, 2)])
+def test_softmax_along_several_axes(axis):
+    x = np.random.default_rng(0).standard_normal((2, 3, 4))
+    e = np.exp(x)
+    p = e / e.sum(axis, keepdims=True)
+    np.testing.assert_allclose(ops.softmax(x, axis).numpy(), p, rtol=1e-6)
+    np.testing.assert_allclose(ops.log_softmax(x, axis).numpy(), np.log(p), rtol=1e-6)
+    w = np.random.default_rng(1).standard_normal(x.shape)
+    gradient = grad(lambda t: ops.sum(ops.softmax(t, axis) * w))(Tensor(x)).numpy()
+    np.testing.assert_allclose(gradient, p * (w - (p * w).sum(axis, keepdims=True)), atol=1e-6)
+
+
+def test_a_tensor_is_not_a_text():
+    assert (ops.ones((2,)) == "zeros") is False
+    assert (ops.ones((2,)) != "zeros") is True

@@ -231,3 +231,22 @@ def test_errors():
         )
     with pytest.raises(TypeError, match="Class int needs a class method from_config"):
         saving.deserialize_keras_object({"class_name": "x", "config": {}}, {"x": int})
+
+
+def test_models_that_keras_described():
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((4, 6), name="im")
+    x = keras.layers.Dense(3, activation="relu", kernel_regularizer="l2")(inputs)
+    x = keras.ops.expand_dims(x, 1)[:, 0] * 2.0 + x
+    outputs = [keras.layers.Dense(2)(x), keras.ops.mean(x, axis=(1, 2))]
+    stack = [keras.layers.Embedding(5, 3), keras.layers.Flatten(), keras.layers.Dense(1)]
+    data = np.random.default_rng(0).integers(5, size=(2, 4, 6))
+    for theirs, x in (
+        (keras.Model(inputs, outputs), data.astype("float32")),
+        (keras.Sequential([keras.Input((4,)), *stack]), data[:, :, 0]),
+    ):
+        ours = gpunn.models.model_from_json(theirs.to_json())
+        ours.set_weights(theirs.get_weights())
+        expected, found = keras.tree.flatten(theirs(x)), gpunn.tree.flatten(ours(x))
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -59,7 +59,7 @@ RAGGED = [[1.0, 2.0, 3.0, 4.0], [1.0]]
 OBJECTS = np.array([[1, None, 2, 3]] * 12, dtype=object)
 TEXT = np.array([["a", "b", "c", "d"]] * 12)
 FIT = {
-    "features": (lambda m: m.fit(X[:, :3], TARGET), ShapeError, r"axis 1 .*length 4, found 3"),
+    "features": (lambda m: m.fit(X[:, :3], TARGET), ShapeError, r"axis -?1 .*length 4, found 3"),
     "rank": (lambda m: m.fit(X[..., None, None], TARGET), ShapeError, "ndim=2, found ndim=4"),
     "one sample": (lambda m: m.fit(X[0], X[0]), ShapeError, "ndim=2, found ndim=1"),
     "lengths": (lambda m: m.fit(X, TARGET[:5]), ValueError, "received x: 12, y: 5"),
@@ -76,8 +76,8 @@ FIT = {
     "x None": (lambda m: m.fit(None, TARGET), ValueError, "x is None"),
     "x missing": (lambda m: m.fit(), ValueError, "x is None"),
     "y missing": (lambda m: m.fit(X), ValueError, "no targets. Give y"),
-    "number": (lambda m: m.fit(3, TARGET), ValueError, "Cannot train on a int"),
-    "text": (lambda m: m.fit("digits.csv", TARGET), ValueError, "Cannot train on a str"),
+    "number": (lambda m: m.fit(3, TARGET), ValueError, r"x is 3 \(int\): give arrays"),
+    "text": (lambda m: m.fit("digits.csv", TARGET), ValueError, r"x is 'digits.csv' \(str\)"),
     "objects": (lambda m: m.fit(OBJECTS, TARGET), DTypeError, "dtype object"),
     "strings": (lambda m: m.fit(TEXT, TARGET), DTypeError, "<U1"),
     "ragged": (lambda m: m.fit(RAGGED, TARGET[:2]), DTypeError, "Pad its rows"),
@@ -332,6 +332,28 @@ def test_epochs_0_does_nothing():
         (lambda m: m.compile(metrics={"mae"}), "metrics must be names, metrics or functions"),
         (lambda m: m.compile(metrics=["mae", {"mse"}]), "metrics must be names, metrics or funct"),
         (lambda m: gpunn.layers.Dense(3, input_shape=4), r"Write input_shape=\(4,\)"),
+        (lambda m: gpunn.layers.Dense(3, use_bias="no"), "Dense: use_bias must be True or False"),
+        (lambda m: gpunn.layers.LSTM(3, use_bias=None), "use_bias must be True or False"),
+        (lambda m: gpunn.layers.Conv1D(3, 3, use_bias=1), "Conv1D: use_bias must be True or False"),
+        (lambda m: m.compile("sgd", "mse", run_eagerly="no"), "run_eagerly must be True or False"),
+        (
+            lambda m: m.compile("sgd", "mse", jit_compile=X),
+            'jit_compile must be "auto", True or Fa',
+        ),
+        (lambda m: m.predict_on_batch(None), "x is None: give arrays"),
+        (lambda m: m.train_on_batch(None, LABELS), "x is None: give arrays"),
+        (lambda m: m.fit(lambda: X, LABELS), r"\(function\): give arrays.*call the function"),
+        (lambda m: m.fit(X, LABELS, validation_data=[X] * 4), r"received a list of 4"),
+        (lambda m: gpunn.Sequential(3), r"Sequential takes a list of layers, received 3 \(int\)"),
+        (lambda m: gpunn.Sequential("ab"), "Sequential takes a list of layers, received 'ab'"),
+        (lambda m: gpunn.layers.Dense(3)([X, X]), "takes one tensor, received a list of 2"),
+        (lambda m: gpunn.layers.Dense(3)({"a": X}), "takes one tensor, received a dict of 1"),
+        (lambda m: gpunn.layers.Concatenate()([X, None]), r"merges a list .*\(12, 4\), None"),
+        (
+            lambda m: gpunn.config.set_epsilon("a"),
+            "epsilon must be a positive number, received 'a'",
+        ),
+        (lambda m: gpunn.config.set_epsilon(None), "epsilon must be a positive number"),
     ],
 )
 def test_mistakes_of_newcomers_are_named_and_change_nothing(call, message):
@@ -342,6 +364,81 @@ def test_mistakes_of_newcomers_are_named_and_change_nothing(call, message):
         call(model)
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.set_weights(["a"] * len(m.weights)), r"received 'a' \(str\)"),
+        (lambda m: m.fit(X, lambda: LABELS), r"\(function\)\. Give a number, an array or a list"),
+        (lambda m: m.fit(X, "labels.csv"), r"received 'labels.csv' \(str\)"),
+        (lambda m: m.train_on_batch(iter([X]), LABELS), r"\(list_iterator\)\. Give a number"),
+        (lambda m: m.fit(X, [None] * 12), "one element is None.*Missing values"),
+        (lambda m: gpunn.metrics.Mean().update_state(None), "received None"),
+    ],
+)
+def test_what_are_no_numbers(call, message):
+    model = gpunn.Sequential([gpunn.Input((X.shape[1],)), gpunn.layers.Dense(4)])
+    model.compile("sgd", gpunn.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = model.get_weights()
+    with pytest.raises(DTypeError, match=message):
+        call(model)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_validation_data_as_a_list_as_in_keras():
+    model = made()
+    logs = [
+        model.fit(X, TARGET, validation_data=given, verbose=0).history["val_loss"]
+        for given in ([X, TARGET], (X, TARGET))
+    ]
+    assert np.isfinite(logs).all() and len(logs[0]) == 1
+
+
+class Forgetful(layers.Layer):
+    """Its call() forgets to return."""
+
+    def call(self, x):
+        gpunn.ops.sum(x)
+
+
+def test_a_call_that_returns_nothing():
+    class Model(gpunn.Model):
+        def call(self, x):
+            gpunn.ops.sum(x)
+
+    model = Model()
+    model.compile("sgd", "mse")
+    for act in (lambda: model.fit(X, TARGET, verbose=0), lambda: model.predict(X, verbose=0)):
+        with pytest.raises(ValueError, match=r"model's call\(\) returned None\. It must return"):
+            act()
+    for layer in (layers.Dense(2), layers.Flatten()):
+        with pytest.raises(ValueError, match=r"received None\. Does the call\(\) of the layer bef"):
+            layer(Forgetful()(gpunn.Input((3,))))
+
+
+@pytest.mark.parametrize("result", [None, 3.0, [1.0]])
+@pytest.mark.parametrize("method", ["train_step", "test_step"])
+def test_a_step_of_ones_own_returns_a_dict(method, result):
+    own = type("Own", (gpunn.Sequential,), {method: lambda self, data: result})
+    model = own([layers.Input((4,)), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(
+        ValueError, match=rf"{method}\(\) of .* must return a dict of logs, received"
+    ):
+        (model.fit if method == "train_step" else model.evaluate)(X, TARGET, verbose=0)
+
+
+def test_a_loss_computed_by_numpy():
+    class Model(gpunn.Sequential):
+        def call(self, x, **options):
+            return super().call(x, **options).numpy()
+
+    model = Model([layers.Input((4,)), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="No gradients provided.*NumPy's functions"):
+        model.fit(X, TARGET, verbose=0)
 
 
 @pytest.mark.parametrize("result", [None, 3.0])

@@ -424,3 +424,20 @@ def test_compile_configs():
     assert type(twin.optimizer) is gpunn.optimizers.SGD and twin.optimizer.momentum == 0.5
     logs = [m.fit(X, [A, B], batch_size=8, shuffle=False, verbose=0).history for m in (model, twin)]
     assert logs[0] == logs[1]
+
+
+def test_logs_are_sorted_by_name_lists_are_not():
+    x = np.ones((4, 3), "float32")
+    y = {"z": np.full((4, 1), 2.0), "b": np.full((4, 2), 5.0)}
+    inputs = gpunn.Input((3,))
+    outputs = {name: gpunn.layers.Dense(n, name=name)(inputs) for name, n in (("z", 1), ("b", 2))}
+    model = gpunn.Model(inputs, outputs)
+    for order in ("zb", "bz"):  # of the losses of a dict of outputs, as in Keras
+        model.compile("sgd", dict.fromkeys(order, "mse"))
+        named = model.evaluate(x, y, verbose=0, return_dict=True)
+        assert list(named) == ["b_loss", "loss", "z_loss"]
+        labels = ["loss", *(f"{name}_loss" for name in order)]
+        assert model.evaluate(x, y, verbose=0) == [named[label] for label in labels]
+        assert model.metrics_names == labels
+    history = model.fit(x, y, verbose=0, validation_data=(x, y)).history
+    assert list(history) == [*sorted(named), *(f"val_{name}" for name in sorted(named))]
