@@ -71,3 +71,17 @@ def simulated_gpu():
     yield simulated_cupy
     cublaslt.use_library(None)
     devices.use_cupy(None, "no GPU in tests")
+
+
+@pytest.fixture
+def real_gpu():
+    """CuPy with a card as "gpu:0", for tests marked `gpu`."""
+    devices.use_cupy(None)
+    problem = devices.gpu_problem()
+    if problem is not None:
+        devices.use_cupy(None, "no GPU in tests")
+        pytest.skip(f"no GPU to use: {problem}")
+    cublaslt.use_library(cublaslt._open_library())
+    yield devices.gpu().xp
+    cublaslt.use_library(None)
+    devices.use_cupy(None, "no GPU in tests")

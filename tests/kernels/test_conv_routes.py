@@ -386,16 +386,9 @@ def test_a_recording_holds_no_memory_of_routes_that_lost(gpu, monkeypatch):
 
 
 @pytest.fixture
-def card():
-    devices.use_cupy(None)
-    problem = devices.gpu_problem()
-    if problem is not None:
-        pytest.skip(f"no GPU to use: {problem}")
-    cublaslt.use_library(cublaslt._open_library())
+def card(real_gpu):
     config.set_route_timing(True)
-    yield devices.gpu().xp
-    cublaslt.use_library(None)
-    devices.use_cupy(None, "no GPU in tests")
+    return real_gpu
 
 
 @pytest.mark.gpu

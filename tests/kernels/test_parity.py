@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpunn import check
-from gpunn.backend import cublaslt, devices
+from gpunn.backend import devices
 
 KERNELS = check.all_kernels()
 CASES = [(name, dtype) for name, kernel in KERNELS.items() for dtype in kernel.dtypes]
@@ -17,18 +17,6 @@ def test_simulated_gpu_equals_the_reference(simulated_gpu, name, dtype):
     result = check.parity(KERNELS[name], dtype, simulated_gpu)
     assert result.ok, result.message
     assert result.cases > 0
-
-
-@pytest.fixture(scope="module")
-def real_gpu():
-    devices.use_cupy(None)
-    problem = devices.gpu_problem()
-    if problem is not None:
-        pytest.skip(f"no GPU to use: {problem}")
-    cublaslt.use_library(cublaslt._open_library())
-    yield devices.gpu().xp
-    cublaslt.use_library(None)
-    devices.use_cupy(None, "no GPU in tests")
 
 
 @pytest.mark.gpu

@@ -5,24 +5,11 @@ import pytest
 
 import gpunn
 from gpunn import layers
-from gpunn.backend import cublaslt, devices
 from gpunn.optimizers import schedules
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((400, 12, 12, 3)).astype("float32")
 Y = RNG.integers(0, 4, 400)
-
-
-@pytest.fixture
-def real_gpu():
-    devices.use_cupy(None)
-    if devices.gpu_problem() is not None:
-        pytest.skip(devices.gpu_problem())
-    cublaslt.use_library(cublaslt._open_library())
-    with gpunn.device("gpu:0"):
-        yield
-    cublaslt.use_library(None)
-    devices.use_cupy(None, "no GPU in tests")
 
 
 def trained(jit_compile):
@@ -52,12 +39,13 @@ def trained(jit_compile):
 
 @pytest.mark.gpu
 def test_captured_equals_eager(real_gpu):
-    eager, eager_history, eager_y = trained(False)
-    model, history, y = trained(True)
-    programs = [s.program for r in model.step.recordings.values() for s in r.steps.values()]
-    assert any(program is not None for program in programs)
-    assert history == eager_history
-    np.testing.assert_array_equal(y, eager_y)
-    for a, b in zip(model.get_weights(), eager.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    model.step.describe(times=True)
+    with gpunn.device("gpu:0"):
+        eager, eager_history, eager_y = trained(False)
+        model, history, y = trained(True)
+        programs = [s.program for r in model.step.recordings.values() for s in r.steps.values()]
+        assert any(program is not None for program in programs)
+        assert history == eager_history
+        np.testing.assert_array_equal(y, eager_y)
+        for a, b in zip(model.get_weights(), eager.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        model.step.describe(times=True)
