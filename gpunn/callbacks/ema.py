@@ -32,6 +32,8 @@ class SwapEMAWeights(Callback):
                 f"SwapEMAWeights needs an optimizer with averages, '{optimizer.name}' has none. "
                 f"Make it as {type(optimizer).__name__}(..., use_ema=True)."
             )
+        if not optimizer.built:  # before the first step there is nothing to swap
+            return []
         averages = optimizer._model_variables_moving_average
         return list(zip(optimizer._trainable_variables, averages, strict=True))
 

@@ -47,7 +47,7 @@ def reduce_losses(
         sum_over_batch_size, mean    Σ v w m / N, of a mask: / Σ m
         mean_with_sample_weight      Σ v w m / Σ w m
         sum                          Σ v w m
-        none                         v w m, not reduced
+        none                         v w m, not reduced; nor is a scalar
 
     A trailing axis of 1 may be missing anywhere. A denominator of 0 gives 0. What is masked does
     not count even if it is NaN.
@@ -60,7 +60,7 @@ def reduce_losses(
         weights = as_tensor(sample_weight, dtype_of(losses), like=losses)
         losses, weights = _fit(losses, weights, "sample_weight")
         losses = ops.multiply(losses, weights)
-    if reduction in ("none", None):
+    if reduction in ("none", None) or not losses.ndim:  # as Keras: one number stays v w
         return losses
     if reduction == "sum" or 0 in losses.shape:
         return ops.sum(losses)

@@ -19,7 +19,7 @@ def trained(k, swap_on_epoch):
     weights = [k.Variable([1.0, 2.0], name="a"), k.Variable([[3.0]], name="b")]
     averages = [k.Variable([10.0, 20.0], name="c"), k.Variable([[30.0]], name="d")]
     optimizer = types.SimpleNamespace(
-        name="sgd", use_ema=True, _trainable_variables=weights,
+        name="sgd", use_ema=True, built=True, _trainable_variables=weights,
         _model_variables_moving_average=averages,
     )  # fmt: skip
     callback = k.callbacks.SwapEMAWeights(swap_on_epoch)
@@ -73,3 +73,26 @@ def test_an_optimizer_without_averages_is_refused():
         with pytest.raises(ValueError, match="use_ema=True"):
             model.evaluate(np.ones((2, 2)), np.ones((2, 1)), verbose=0,
                            callbacks=[k.callbacks.SwapEMAWeights()])  # fmt: skip
+
+
+def test_the_first_fit_of_a_model_as_in_keras():
+    """The averages are made by the first step, the first epoch begins before it."""
+    x = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)
+    found = []
+    for k in (gpunn, keras):
+        model = k.Sequential([k.Input((2,)), k.layers.Dense(1, kernel_initializer="ones")])
+        model.compile(k.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7), "mse")
+        history = model.fit(
+            x, x[:, :1], epochs=3, batch_size=4, shuffle=False, verbose=0,
+            validation_data=(x, x[:, :1]), callbacks=[k.callbacks.SwapEMAWeights(True)],
+        )  # fmt: skip
+        found.append(history.history["val_loss"] + model.get_weights()[0].ravel().tolist())
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
+def test_weights_that_were_never_trained_are_evaluated_as_they_are():
+    model = gpunn.Sequential([gpunn.Input((2,)), gpunn.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(gpunn.optimizers.SGD(use_ema=True), "mse")
+    x, y, swap = np.ones((2, 2)), np.ones((2, 1)), gpunn.callbacks.SwapEMAWeights()
+    assert model.evaluate(x, y, verbose=0, callbacks=[swap]) == pytest.approx(1.0)
+    assert model.get_weights()[0].ravel().tolist() == [1, 1]

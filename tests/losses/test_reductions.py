@@ -154,3 +154,15 @@ def test_dicts_and_lists_of_predictions_reach_the_call_converted():
         "b": [ops.convert_to_tensor(np.array([4]))],
     }
     assert Total()(np.float64([1.0]), y_pred).item() == 6
+
+
+@pytest.mark.parametrize(
+    "reduction", [None, "sum", "sum_over_batch_size", "mean_with_sample_weight"]
+)
+@pytest.mark.parametrize("name", ["Dice", "Tversky"])
+def test_a_loss_of_one_number_is_weighted_as_in_keras(name, reduction):
+    y, p = np.float32([[1, 0], [0, 1], [1, 1]]), np.float32([[0.7, 0.2], [0.4, 0.9], [0.6, 0.1]])
+    for weight in (None, 0.7, np.float32([0.5, 1.0, 2.0])):
+        ours, theirs = (getattr(k.losses, name)(reduction=reduction) for k in (gpunn, keras))
+        expected = np.array(theirs(y, p, weight))
+        np.testing.assert_allclose(ours(y, p, weight).numpy(), expected, rtol=1e-5)
