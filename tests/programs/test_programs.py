@@ -31,10 +31,9 @@ ON_GPU = [p.stem for p in PROGRAMS if "\nON_SIMULATED_GPU = True" in p.read_text
 def _alone(tmp_path, monkeypatch):
     """What a program writes goes to a folder of its own; what it names or sets ends with it."""
     monkeypatch.chdir(tmp_path)
-    policy = gpunn.config.dtype_policy()
     gpunn.utils.clear_session()
     yield
-    gpunn.config.set_dtype_policy(policy)
+    gpunn.config.set_dtype_policy(None)  # that of floatx
 
 
 def results(name):
