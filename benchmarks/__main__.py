@@ -16,7 +16,7 @@ from benchmarks import report, startup
 from benchmarks.first_step import first_step
 from benchmarks.long_run import long_run
 from benchmarks.overhead import overhead
-from benchmarks.runner import environment, race
+from benchmarks.runner import environment, on_cores, race, usable_cores
 from benchmarks.sides import PRECISIONS
 from benchmarks.workloads import WORKLOADS, Workload
 
@@ -25,20 +25,13 @@ NAMES = (*WORKLOADS, *OTHERS)
 TURNS = {"first_step": 3, "import": 7}  # of fresh processes; one in a quick run
 
 
-def usable_cores() -> int:
-    """The logical cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line, checked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a few steps: does it run?")
     parser.add_argument(
-        "--threads", type=int, default=min(8, usable_cores()), help="for every framework"
+        "--threads", type=int, default=min(8, usable_cores()), help="and cores of each framework"
     )
     parser.add_argument(
         "--rounds", type=int, help="turns of each side (default: 15, fewer for large networks)"
@@ -111,8 +104,9 @@ def main(arguments: list[str] | None = None) -> int:
     settings = environment(options.threads, options.device, options.precision)
     os.environ.update(settings)  # the sides inherit it
     console = Console()
-    with console.status("benchmarks") as status:
+    with on_cores(options.threads), console.status("benchmarks") as status:
         result = run(options, console, lambda message: status.update(message))
+        result["usable_cores"] = usable_cores()
     path = options.json or (None if options.quick else report.default_path(result))
     if path is not None:
         report.write(result, path)

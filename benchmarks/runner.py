@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -42,6 +42,31 @@ def environment(threads: int, device: str, precision: str = "fp32") -> dict[str,
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the sides share the GPU
         "GPUNN_BACKEND": "numpy" if device == "cpu" else "cupy",
     }
+
+
+def usable_cores() -> int:
+    """The logical cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def on_cores(n: int) -> Iterator[None]:
+    """Meanwhile this process, and those it starts, have n of its cores (Linux only).
+
+    Frameworks have threads besides those they compute on (XLA dispatches from one), which would
+    take another core on a machine that has one.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[-n:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def serve(pipe: Connection, row: str, workload: Workload, device: str) -> None:

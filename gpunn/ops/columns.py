@@ -21,6 +21,7 @@ from gpunn.ops.windows import Windows
 
 CHUNK = 1 << 21  # bytes of columns: few calls, and still near in the caches
 WORTH_A_THREAD = 1 << 17  # bytes of columns
+_MANY_TIMES = 4  # the bytes of scattered columns; with more, mirrored ones take longer (measured)
 _RUN = 16  # elements that lie together in a window; copying shorter runs is slow
 
 
@@ -260,10 +261,14 @@ def _add(total: list[Array], *parts: Array) -> None:
 def backward_input(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, groups: int) -> None:
     """dx: for stride 1 the convolution of dy with the mirrored kernel, else scattered columns
 
-    Small columns are scattered, too: the mirrored kernel is a copy of more bytes than they have.
+    Columns are scattered, too, where those of dy have many times their bytes, and where the
+    mirrored kernel, a copy, has more.
     """
-    small = _is_small(dx.shape[0], windows, column_bytes(dx, windows), w.nbytes)
-    if set(windows.strides) == {1} and not small:
+    width = column_bytes(dx, windows)
+    small = _is_small(dx.shape[0], windows, width, w.nbytes)
+    mirrored_bytes = prod(windows.sizes) * column_bytes(dy, windows)
+    many = mirrored_bytes > _MANY_TIMES * prod(windows.out) * width
+    if set(windows.strides) == {1} and not small and not many:
         d = len(windows.kernel)
         flipped = w.reshape(*windows.kernel, w.shape[-2], groups, -1)[(slice(None, None, -1),) * d]
         turned = flipped.transpose(*range(d), d + 2, d + 1, d)  # (*kernel, K/g, g, C/g)

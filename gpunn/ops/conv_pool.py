@@ -7,6 +7,7 @@ convolution's own output is never whole in memory.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ def convolution_max_pool(
 ) -> Any:  # fmt: skip
     """y = max of each window `pool` of conv(x, w), channels-last"""
     geometry = windows("conv", x.shape[1:-1], w.shape[:-2], strides, dilation, padding)
+    geometry = replace(geometry, out=pool.reach(geometry.out))
     groups = x.shape[-1] // w.shape[-2]
     x, w = packed(x), packed(w)
     shape = (x.shape[0], *geometry.out, w.shape[-1])

@@ -77,9 +77,14 @@ def shared_product(xp: Any, a: Array, b: Array, out: Array) -> None:
     """out = a b, for references; a large product is shared among threads."""
 
     def part(rows: slice, columns: slice) -> None:
-        xp.matmul(a[rows], b[:, columns], out=out[rows, columns])
+        _product(xp, a[rows], b[:, columns], out[rows, columns])
 
     _share(xp, out, a.shape[1], part)
+
+
+def _product(xp: Any, a: Array, b: Array, out: Array) -> None:
+    """out = a b; NumPy's `matmul` keeps other threads waiting while a small `out` is computed."""
+    (xp.dot if out.flags.c_contiguous else xp.matmul)(a, b, out=out)
 
 
 def _share(xp: Any, out: Array, inner: int, part: Callable[[slice, slice], None]) -> None:

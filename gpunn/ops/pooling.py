@@ -40,6 +40,11 @@ class Sliding(NamedTuple):
             self.name, sizes, self.sizes, self.strides, dense, self.padding
         )
 
+    def reach(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """How far the windows reach into axes of these lengths: "valid" ones may leave a rest."""
+        ends = ((a.out - 1) * a.step + a.extent - a.before for a in self.axes(sizes))
+        return tuple(map(min, ends, sizes))
+
     def axes(self, sizes: tuple[int, ...]) -> tuple[Axis, ...]:
         """The windows along each axis."""
         dense = (1,) * len(sizes)

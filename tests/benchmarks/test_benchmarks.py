@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,14 @@ from rich.console import Console
 
 from benchmarks import __main__ as command_line
 from benchmarks import report, startup
-from benchmarks.runner import Row, Worker, environment, losses_agree
+from benchmarks.runner import (
+    Row,
+    Worker,
+    environment,
+    losses_agree,
+    on_cores,
+    usable_cores,
+)
 from benchmarks.sides import SIDES
 from benchmarks.workloads import WORKLOADS
 
@@ -169,6 +177,16 @@ def test_the_environment_sets_threads_and_device():
         assert one[name] == "1" and gpu[name] == "4"
     assert "eigen=false" in one["XLA_FLAGS"] and "eigen=false" not in gpu["XLA_FLAGS"]
     assert one["GPUNN_BACKEND"] == "numpy" and gpu["GPUNN_BACKEND"] == "cupy"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system can't do that")
+def test_all_processes_are_held_to_as_many_cores_as_threads():
+    before = os.sched_getaffinity(0)
+    count = "import os; print(len(os.sched_getaffinity(0)))"
+    with on_cores(1):
+        done = subprocess.run([sys.executable, "-c", count], capture_output=True, text=True)
+        assert usable_cores() == int(done.stdout) == 1
+    assert os.sched_getaffinity(0) == before
 
 
 def test_the_default_path_names_hardware_and_date():
