@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from numbers import Integral, Real
 from typing import Any
 
 from gpunn.errors import ShapeError
 
 
+def is_whole(value: Any, least: float = -inf) -> bool:
+    """Whether a value is a whole number of at least `least`; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, of Python or of NumPy; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def whole_number(name: str, value: Any, least: int = 1) -> int:
     """The value as an int, if it is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if not is_whole(value, least):
         kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
         raise ValueError(f"{name} must be {kind}, received {value!r}.")
     return int(value)
@@ -26,9 +37,9 @@ def true_or_false(name: str, value: Any) -> bool:
 
 def real_number(name: str, value: Any) -> float:
     """The value, if it is a number and not True or False."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_number(value):
         raise ValueError(f"{name} must be a number, received {value!r}.")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def function_of(name: str, value: Any) -> Any:

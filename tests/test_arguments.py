@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 import gpunn
-from gpunn import ops
-from gpunn.arguments import as_shape, as_tuple, true_or_false, whole_number
+from gpunn import layers, ops
+from gpunn.arguments import (
+    as_shape,
+    as_tuple,
+    is_number,
+    is_whole,
+    real_number,
+    true_or_false,
+    whole_number,
+)
 from gpunn.errors import ShapeError
 
 X = np.arange(12, dtype="float32").reshape(3, 4)
@@ -18,6 +26,23 @@ def test_whole_number():
             whole_number("n", value)
     with pytest.raises(ValueError, match="n must be an integer of at least 2, received 1"):
         whole_number("n", 1, 2)
+
+
+def test_is_whole_and_is_number():
+    for value in (-3, 0, 10**20, np.int64(2), np.uint8(2)):
+        assert is_whole(value) is True and is_number(value) is True
+    for value in (2.5, np.float32(2), np.float64(2), np.inf):
+        assert is_whole(value) is False and is_number(value) is True
+    for value in (True, np.bool_(True), 1j, np.complex64(1), "3", None, [1], np.array(1)):
+        assert is_whole(value) is False and is_number(value) is False
+    assert is_whole(np.int64(2), 2) is True and is_whole(np.int64(1), 2) is False
+
+
+def test_real_number():
+    assert real_number("x", 2) == 2 and real_number("x", np.float32(0.5)) == 0.5
+    for value in (True, "0.5", None, 1j):
+        with pytest.raises(ValueError, match="^x must be a number, received"):
+            real_number("x", value)
 
 
 def test_true_or_false():
@@ -70,6 +95,27 @@ def test_numpys_integers_are_integers(name):
 def test_numpys_integers_as_lengths_of_random_numbers_and_variables():
     assert gpunn.random.normal(np.int64(3)).shape == (3,)
     assert gpunn.Variable(gpunn.initializers.Zeros(), shape=np.int64(3)).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda n: layers.Equalization(bins=n), "bins"),
+        (lambda n: layers.RandAugment(num_ops=n), "num_ops"),
+        (lambda n: layers.GroupNormalization(groups=n), "groups"),
+        (lambda n: layers.MultiHeadAttention(n, 3), "num_heads"),
+        (lambda n: layers.HashedCrossing(n), "num_bins"),
+        (lambda n: layers.RepeatVector(n), "n"),
+        (lambda n: gpunn.metrics.TopKCategoricalAccuracy(n), "k"),
+        (lambda n: gpunn.metrics.PrecisionAtRecall(0.5, n), "num_thresholds"),
+    ],
+)
+def test_numpys_integers_are_pythons_in_configs(make, name):
+    value = make(np.int64(2)).get_config()[name]
+    assert type(value) is int and value == 2
+    for wrong in (True, 0, 2.0):
+        with pytest.raises((TypeError, ValueError), match=f"{name} must be .*received {wrong}"):
+            make(wrong)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpunn.autodiff.dtypes import as_dtype, dtype_name
 from gpunn.errors import SymbolicError
+from gpunn.structure import leaves
 
 #: A shape whose unknown lengths (the batch) are None.
 SymbolicShape = tuple[Any, ...]
@@ -33,6 +34,11 @@ class Node:
     def __init__(self, call: Any, args: tuple, kwargs: dict[str, Any]):
         self.call, self.args, self.kwargs = call, args, kwargs
         self.outputs: list[SymbolicTensor] = []
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic tensors that the call takes, in order."""
+        return [v for v in leaves((self.args, self.kwargs)) if isinstance(v, SymbolicTensor)]
 
 
 class _Tracing(threading.local):
@@ -88,7 +94,7 @@ class SymbolicTensor:
             f"on it, or put the computation into a layer."
         )
 
-    __array__ = __float__ = __int__ = __bool__ = __index__ = numpy = item = _no_values
+    __array__ = __float__ = __int__ = __bool__ = __index__ = __iter__ = numpy = item = _no_values
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in (np.shape, np.ndim):
@@ -99,9 +105,6 @@ class SymbolicTensor:
         if not self._shape or self._shape[0] is None:
             self._no_values()
         return self._shape[0]
-
-    def __iter__(self) -> Any:
-        return self._no_values()
 
     def __repr__(self) -> str:
         return f"<SymbolicTensor shape={self.shape} dtype={self.dtype} name={self.name}>"

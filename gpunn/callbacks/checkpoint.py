@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.callbacks.callback import Logs
 from gpunn.callbacks.monitor import MonitorCallback
 from gpunn.tracebacks import warn_user
@@ -35,11 +36,11 @@ def check_frequency(callback: str, save_freq: Any) -> EveryBatches | None:
     """The batches of an integer `save_freq`; None of "epoch"."""
     if save_freq == "epoch":
         return None
-    if isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1:
+    if not is_whole(save_freq, 1):
         raise ValueError(
             f"{callback}: save_freq must be 'epoch' or a positive integer, received {save_freq!r}."
         )
-    return EveryBatches(save_freq)
+    return EveryBatches(int(save_freq))
 
 
 class ModelCheckpoint(MonitorCallback):

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from gpunn import activations, constraints, initializers, ops, regularizers
+from gpunn.arguments import is_whole
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.errors import ShapeError
 from gpunn.layers.activation import Softmax
@@ -19,10 +20,10 @@ def positive(owner: str, name: str, value: Any, optional: bool = False) -> Any:
     """The value, if it is a positive integer (or None, where it is optional)."""
     if value is None and optional:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+    if not is_whole(value, 1):
         kind = "a positive integer or None" if optional else "a positive integer"
         raise ValueError(f"{owner}: {name} must be {kind}, received {value!r}.")
-    return value
+    return int(value)
 
 
 def check_lengths(layer: Any, value_shape: SymbolicShape, key_shape: SymbolicShape) -> None:

@@ -15,6 +15,7 @@ from gpunn.random import uniform
 
 
 def checked_range(kind: str, value_range: Any) -> Any:
+    """`value_range`, if it is a pair (lowest, highest) of numbers, the values that images have."""
     numbers = (int, float, np.integer, np.floating)
     pair = isinstance(value_range, (list, tuple)) and len(value_range) == 2
     if not pair or not all(isinstance(v, numbers) for v in value_range):

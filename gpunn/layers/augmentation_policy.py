@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpunn import ops
+from gpunn.arguments import whole_number
 from gpunn.layers.augmentation import ImageAugmentation
 from gpunn.layers.augmentation_blur import RandomSharpness
 from gpunn.layers.augmentation_color import (
@@ -42,12 +43,6 @@ _TONING = {
     "auto_contrast": (AutoContrast, ()),
     "equalization": (Equalization, ()),
 }
-
-
-def _count(kind: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{kind}: {name} must be a positive integer, received {value!r}.")
-    return value
 
 
 class _Policy(ImageAugmentation):
@@ -120,7 +115,7 @@ class RandAugment(_Policy):
     ):  # fmt: skip
         kinds = {**_MOVING, **_COLOURING, **_TONING}
         super().__init__(value_range, factor, interpolation, seed, data_format, kinds, **kwargs)
-        self.num_ops = _count("RandAugment", "num_ops", num_ops)
+        self.num_ops = whole_number("RandAugment: num_ops", num_ops)
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """{"layer_idxes": (num_ops,), "transforms": {name: what this layer would do}}"""
@@ -169,8 +164,8 @@ class AugMix(_Policy):
     ):  # fmt: skip
         kinds = {**_MOVING, **_TONING, **(_COLOURING if all_ops else {})}
         super().__init__(value_range, factor, interpolation, seed, data_format, kinds, **kwargs)
-        self.num_chains = _count("AugMix", "num_chains", num_chains)
-        self.chain_depth = _count("AugMix", "chain_depth", chain_depth)
+        self.num_chains = whole_number("AugMix: num_chains", num_chains)
+        self.chain_depth = whole_number("AugMix: chain_depth", chain_depth)
         if not isinstance(alpha, (int, float)) or alpha <= 0:
             raise ValueError(f"AugMix: alpha must be a positive number, received {alpha!r}.")
         self.alpha, self.all_ops = alpha, bool(all_ops)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import ops
+from gpunn.arguments import whole_number
 from gpunn.errors import ShapeError
 from gpunn.layers.augmentation_color import Recolored, checked_range
 from gpunn.layers.augmentation_factor import overlapping, within
@@ -147,10 +148,8 @@ class Equalization(_Determined):
         **kwargs: Any,
     ):  # fmt: skip
         super().__init__(None, data_format, **kwargs)
-        if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
-            raise ValueError(f"Equalization: bins must be a positive integer, received {bins!r}.")
         self.value_range = sorted(checked_range("Equalization", value_range))
-        self.bins = bins
+        self.bins = whole_number("Equalization: bins", bins)
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training:

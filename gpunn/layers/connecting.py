@@ -91,9 +91,8 @@ class Connected:
     @property
     def input(self) -> Any:
         """The symbolic tensor(s) that the layer was first called on."""
-        node = self._first_node("input")
-        found = [v for v in leaves((node.args, node.kwargs)) if isinstance(v, SymbolicTensor)]
-        return found[0] if len(found) == 1 else found
+        inputs = self._first_node("input").inputs
+        return inputs[0] if len(inputs) == 1 else inputs
 
     @property
     def output(self) -> Any:

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-import numpy as np
-
 from gpunn import activations, constraints, initializers, ops, regularizers
-from gpunn.arguments import true_or_false
+from gpunn.arguments import true_or_false, whole_number
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.autodiff.variable import Variable
 from gpunn.layers.input_spec import InputSpec
@@ -43,9 +41,7 @@ class Dense(Layer):
         **kwargs: Any,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units <= 0:
-            raise ValueError(f"Dense: units must be a positive integer, received {units!r}.")
-        self.units = int(units)
+        self.units = whole_number("Dense: units", units)
         self.activation = activations.get(activation)
         self.use_bias = true_or_false(f"{type(self).__name__}: use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
-
 from gpunn import constraints, initializers, ops, regularizers
+from gpunn.arguments import whole_number
 from gpunn.autodiff.symbolic import SymbolicShape, SymbolicTensor
 from gpunn.autodiff.tensor import Tensor
 from gpunn.layers.layer import Layer
@@ -40,11 +39,8 @@ class Embedding(Layer):
         quantization_config: Any = None,
         **kwargs: Any,
     ):
-        for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
-            if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size <= 0:
-                raise ValueError(
-                    f"Embedding: {name} must be a positive integer, received {size!r}."
-                )
+        input_dim = whole_number("Embedding: input_dim", input_dim)
+        output_dim = whole_number("Embedding: output_dim", output_dim)
         refused = {"lora_rank": lora_rank, "lora_alpha": lora_alpha}
         refused["quantization_config"] = quantization_config
         for name, value in refused.items():
@@ -57,7 +53,7 @@ class Embedding(Layer):
                 "Embedding: input_length is of no use any more. Leave it out.", stacklevel=2
             )
         super().__init__(**kwargs)
-        self.input_dim, self.output_dim = int(input_dim), int(output_dim)
+        self.input_dim, self.output_dim = input_dim, output_dim
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)

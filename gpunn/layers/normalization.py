@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from gpunn import config, constraints, initializers, ops, regularizers
+from gpunn.arguments import is_whole
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.autodiff.variable import Variable
 from gpunn.errors import ShapeError, unknown_name
@@ -132,7 +131,7 @@ class BatchNormalization(Normalizing):
             gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
         normalization.refuse_synchronized("BatchNormalization", synchronized)
-        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        if not is_whole(axis):
             raise ValueError(f"BatchNormalization: axis must be an integer, received {axis!r}.")
         self.axis, self.momentum, self.synchronized = int(axis), float(momentum), synchronized
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)

@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from gpunn import ops
+from gpunn.arguments import is_whole
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
@@ -21,7 +20,7 @@ def _checked_axis(owner: str, axis: Any) -> int | list[int]:
     """An axis, or a list of axes."""
     if isinstance(axis, (list, tuple)):
         return list(axis)
-    if not isinstance(axis, (int, np.integer)):
+    if not is_whole(axis):
         raise TypeError(f"{owner}: axis must be an integer or a list of them, received {axis!r}.")
     return int(axis)
 
@@ -101,8 +100,7 @@ class GroupNormalization(Normalizing):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ):
-        whole = isinstance(groups, int) and not isinstance(groups, bool)
-        if not whole or (groups < 1 and groups != -1):
+        if not is_whole(groups, -1) or groups == 0:
             raise ValueError(
                 f"GroupNormalization: groups must be a positive integer, or -1 for one group a "
                 f"channel, received {groups!r}."
@@ -111,7 +109,7 @@ class GroupNormalization(Normalizing):
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer,
             gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
-        self.groups, self.axis = groups, axis
+        self.groups, self.axis = int(groups), axis
 
     def build(self, input_shape: SymbolicShape) -> None:
         (channels,) = self._lengths(input_shape, (self.axis,))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gpunn import config, initializers, ops
+from gpunn.arguments import whole_number
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tape import uncast
 from gpunn.layers.input_spec import InputSpec
@@ -26,12 +25,9 @@ class SpectralNormalization(Wrapper):
 
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any):
         super().__init__(layer, **kwargs)
-        if not isinstance(power_iterations, (int, np.integer)) or power_iterations < 1:
-            raise ValueError(
-                f"SpectralNormalization: power_iterations must be a positive integer, received "
-                f"{power_iterations!r}."
-            )
-        self.power_iterations = int(power_iterations)
+        self.power_iterations = whole_number(
+            "SpectralNormalization: power_iterations", power_iterations
+        )
 
     def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from gpunn import ops
+from gpunn.arguments import is_whole
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
@@ -19,17 +18,12 @@ from gpunn.ops.windows import per_axis, split_shape
 Pairs = tuple[tuple[int, int], ...]
 
 
-def _is_count(value: Any) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and bool(value >= 0)
-
-
 def _pairs(owner: str, what: str, value: Any, rank: int) -> Pairs:
     """(before, after) for each axis: of a number, or of a number or pair for each axis."""
     given = (value,) if rank == 1 else value  # one axis has its pair without an outer one
     each = tuple(given) if isinstance(given, Sequence) else (given,) * rank
     pairs = tuple(tuple(v) if isinstance(v, Sequence) else (v, v) for v in each)
-    if len(pairs) != rank or not all(len(p) == 2 and all(map(_is_count, p)) for p in pairs):
+    if len(pairs) != rank or not all(len(p) == 2 and all(is_whole(n, 0) for n in p) for p in pairs):
         axes = "a pair (before, after)" if rank == 1 else f"{rank} integers or {rank} pairs"
         raise ValueError(
             f"{owner}: {what} must be a non-negative integer or {axes}, received {value!r}."

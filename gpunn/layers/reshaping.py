@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from gpunn import config, ops
-from gpunn.arguments import as_shape
+from gpunn.arguments import as_shape, is_whole
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
@@ -96,7 +94,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any):
         super().__init__(**kwargs)
-        if not isinstance(n, (int, np.integer)) or n < 1:
+        if not is_whole(n, 1):
             raise TypeError(f"RepeatVector: n must be a positive integer, received {n!r}.")
         self.n = int(n)
         self.input_spec = InputSpec(ndim=2)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-
 from gpunn import activations, constraints, initializers, ops, random, regularizers
-from gpunn.arguments import true_or_false
+from gpunn.arguments import true_or_false, whole_number
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.autodiff.variable import Variable
 from gpunn.layers.layer import Layer
@@ -99,13 +97,9 @@ class GatedCell(DropoutCell):
     ):
         implementation = kwargs.pop("implementation", 2) if self.gates > 1 else 2
         super().__init__(**kwargs)
-        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units <= 0:
-            raise ValueError(
-                f"{type(self).__name__}: units must be a positive integer, received {units!r}."
-            )
+        self.units = whole_number(f"{type(self).__name__}: units", units)
         if implementation not in (0, 1, 2):
             raise ValueError(f"implementation must be 1 or 2, received {implementation!r}.")
-        self.units = int(units)
         self.activation = activations.get(activation)
         self.use_bias = true_or_false(f"{type(self).__name__}: use_bias", use_bias)
         self._take(settings)

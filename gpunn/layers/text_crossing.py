@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import ops
+from gpunn.arguments import is_whole
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError
@@ -38,9 +39,9 @@ class HashedCrossing(HostLayer):
         dtype = "int64" if dtype is None and mode == "int" else dtype
         super().__init__(name=name, dtype=dtype, **kwargs)
         refuse("HashedCrossing", sparse=sparse)
-        if isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1:
+        if not is_whole(num_bins, 1):
             raise ValueError(f"HashedCrossing: num_bins must be at least 1, received {num_bins!r}.")
-        self.num_bins, self.output_mode, self.sparse = num_bins, mode, False
+        self.num_bins, self.output_mode, self.sparse = int(num_bins), mode, False
 
     def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:

@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
+from gpunn.arguments import is_whole
 
 _MARKS = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -30,18 +30,12 @@ def words(text: str) -> list[str]:
 SPLITS: dict[str, Callable[[str], list[str]]] = {"whitespace": words, "character": list}
 
 
-def positive(value: Any) -> bool:
-    """A whole number above 0."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and bool(value > 0)
-
-
 def checked_widths(ngrams: Any) -> tuple[int, ...] | None:
     """The lengths of n-grams: up to an integer, or those of a tuple."""
     if ngrams is None:
         return None
     widths = tuple(ngrams) if isinstance(ngrams, (tuple, list)) else (ngrams,)
-    if not widths or not all(map(positive, widths)):
+    if not widths or not all(is_whole(n, 1) for n in widths):
         raise ValueError(
             f"TextVectorization: ngrams must be None, a positive integer or a tuple of them, "
             f"received {ngrams!r}."

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from gpunn import ops
+from gpunn.arguments import is_whole
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.layers.text_host import HostLayer, batches_of, output_mode, refuse, strings
 from gpunn.layers.text_lookups import StringLookup
-from gpunn.layers.text_splitting import SPLITS, STANDARDS, checked_widths, joined, positive
+from gpunn.layers.text_splitting import SPLITS, STANDARDS, checked_widths, joined
 
 
 class TextVectorization(HostLayer):
@@ -59,7 +60,7 @@ class TextVectorization(HostLayer):
             if value is not None and not callable(value) and value not in known:
                 raise unknown_name(f"{kind} of TextVectorization", value, (*known, "None"))
         length = output_sequence_length
-        if length is not None and (self.output_mode != "int" or not positive(length)):
+        if length is not None and (self.output_mode != "int" or not is_whole(length, 1)):
             raise ValueError(
                 f"TextVectorization: output_sequence_length must be a positive integer, and needs "
                 f"output_mode='int', received {length!r} and output_mode={self.output_mode!r}."

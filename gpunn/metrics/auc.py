@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import config, ops
+from gpunn.arguments import is_whole
 from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.tape import no_grad
 from gpunn.autodiff.tensor import Tensor
@@ -69,7 +70,7 @@ class AUC(ConfusionMetric):
         self._given = None if thresholds is None else sorted(thresholds)
         if self._given is not None:
             inner = [float(t) for t in self._given]
-        elif num_thresholds > 1:
+        elif is_whole(num_thresholds, 2):
             inner = even_thresholds(num_thresholds)[1:-1]
         else:
             raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpunn import ops
+from gpunn.arguments import whole_number
 from gpunn.autodiff.tape import no_grad
 from gpunn.autodiff.tensor import Tensor
 from gpunn.metrics.confusion import ConfusionMetric, even_thresholds
@@ -31,10 +32,7 @@ class _OperatingPoint(ConfusionMetric):
         kind = type(self).__name__
         if not 0 <= value <= 1:
             raise ValueError(f"{kind}: {self._given} must lie in [0, 1], received {value!r}.")
-        if num_thresholds <= 0:
-            raise ValueError(
-                f"{kind}: num_thresholds must be a positive integer, received {num_thresholds!r}."
-            )
+        num_thresholds = whole_number(f"{kind}: num_thresholds", num_thresholds)
         thresholds = [0.5] if num_thresholds == 1 else even_thresholds(num_thresholds)
         super().__init__(thresholds, name, dtype)
         self.thresholds, self.num_thresholds = thresholds, num_thresholds

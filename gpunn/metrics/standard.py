@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpunn import losses, ops
+from gpunn.arguments import whole_number
 from gpunn.autodiff.tape import no_grad
 from gpunn.autodiff.tensor import Tensor
 from gpunn.losses.alignment import targets_and_predictions
@@ -62,8 +63,7 @@ class SparseCategoricalAccuracy(StandardMetric, of=functions.sparse_categorical_
 
 
 def _check_k(name: str, k: int, **_: Any) -> None:
-    if not isinstance(k, int) or k < 1:
-        raise ValueError(f"{name}: k must be a positive integer, received {k!r}.")
+    whole_number(f"{name}: k", k)
 
 
 class TopKCategoricalAccuracy(

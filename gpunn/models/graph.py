@@ -184,7 +184,7 @@ class Graph:
 
     def _found_last_taken(self) -> dict[int, list[SymbolicTensor]]:
         """What no later node takes, by the id of the node that is the last to take it."""
-        last = {id(tensor): (tensor, node) for node in self.nodes for tensor in inputs_of(node)}
+        last = {id(tensor): (tensor, node) for node in self.nodes for tensor in node.inputs}
         found: dict[int, list[SymbolicTensor]] = {}
         for tensor, node in last.values():
             if all(tensor is not kept for kept in self.outputs):
@@ -195,7 +195,7 @@ class Graph:
         """The node that alone takes the output of a convolution, by the id of the latter's node."""
         users: dict[int, list[Node]] = {}
         for node in self.nodes:
-            for tensor in inputs_of(node):
+            for tensor in node.inputs:
                 users.setdefault(id(tensor), []).append(node)
         kept = set(map(id, self.outputs))
         found = {}
@@ -209,12 +209,6 @@ class Graph:
 
 def _is_input(tensor: SymbolicTensor) -> bool:
     return tensor.node is not None and isinstance(tensor.node.call, InputLayer)
-
-
-def inputs_of(node: Node) -> list[SymbolicTensor]:
-    """The symbolic tensors that a call takes, in order."""
-    found = leaves((node.args, node.kwargs))
-    return [value for value in found if isinstance(value, SymbolicTensor)]
 
 
 def _nodes_of(tensors: list[SymbolicTensor], starts: set[int]) -> list[Node]:
@@ -250,7 +244,7 @@ def _in_order(inputs: list[Any], outputs: list[Any]) -> list[Node]:
     for node in reversed(finished):
         key = key_of(node)
         depth[id(node)] = of_call[key] = max(depth[id(node)], of_call.get(key, 0))
-        for before in _nodes_of(inputs_of(node), starts):
+        for before in _nodes_of(node.inputs, starts):
             depth[id(before)] = max(depth[id(before)], depth[id(node)] + 1)
     for node in _nodes_of(inputs, starts):
         if isinstance(node.call, InputLayer) and id(node) not in depth:  # of no use
@@ -275,5 +269,5 @@ def _walk(outputs: list[Any], starts: set[int], met: dict[int, int]) -> Iterator
             yield node
         elif id(node) not in done:
             met.setdefault(key_of(node), len(met))
-            before = _nodes_of(inputs_of(node), starts)
+            before = _nodes_of(node.inputs, starts)
             stack += [(node, True), *((b, False) for b in reversed(before))]

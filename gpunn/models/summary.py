@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpunn.layers import Layer
-from gpunn.models.graph import Graph, inputs_of, key_of
+from gpunn.models.graph import Graph, key_of
 
 
 class _Row(NamedTuple):
@@ -70,7 +70,7 @@ def _rows(model: Any) -> list[_Row]:
     rows = []
     for nodes in graph.calls:
         first = nodes[0]
-        connected = ", ".join(graph.label(x) for node in nodes for x in inputs_of(node)) or "-"
+        connected = ", ".join(graph.label(x) for node in nodes for x in node.inputs) or "-"
         if isinstance(first.call, Layer):
             row = _row_of(first.call, shapes)
         else:
@@ -124,7 +124,7 @@ def _selected(rows: list[_Row], layer_range: Sequence[str] | None) -> list[_Row]
 def _is_chain(graph: Graph) -> bool:
     """Whether each node takes one tensor, that of the node before, and no layer comes twice."""
     pairs = zip(graph.nodes[1:], graph.nodes)
-    steps = all([x.node for x in inputs_of(node)] == [before] for node, before in pairs)
+    steps = all([x.node for x in node.inputs] == [before] for node, before in pairs)
     return steps and len(graph.calls) == len(graph.nodes)
 
 

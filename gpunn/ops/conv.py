@@ -70,6 +70,7 @@ def conv_rule(
     x: Any, w: Any, b: Any = None, *, strides: tuple[int, ...], dilation: tuple[int, ...],
     padding: str, activation: str | None = None,
 ) -> Spec:  # fmt: skip
+    """x (N, *sizes, C), w (*kernel, C / groups, filters), b (filters,) -> (N, *sizes, filters)"""
     check_images("conv", x, w)
     channels, per_group, filters = x.shape[-1], w.shape[-2], w.shape[-1]
     if channels is None or per_group == 0 or channels % per_group:

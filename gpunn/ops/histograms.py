@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.errors import DTypeError, ShapeError
@@ -54,9 +55,9 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
 
     >>> counts, edges = gpunn.ops.histogram([1.0, 2.0, 2.5, 4.0], bins=3)
     """
-    if not isinstance(bins, int) or bins < 1:
+    if not is_whole(bins, 1):
         raise TypeError(f"histogram: bins must be a positive integer, received {bins!r}.")
-    x = as_float(x)
+    x, bins = as_float(x), int(bins)
     if len(x.shape) != 1 or (range is None and x.shape[0] == 0):
         raise ShapeError(
             f"histogram: x must have one axis, with elements unless a range is given, received "

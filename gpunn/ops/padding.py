@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec
@@ -158,19 +159,14 @@ def _pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) -
     return y, (gradient,)
 
 
-def _is_width(value: Any) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and bool(value >= 0)
-
-
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, Sequence) and len(value) == 2 and all(map(_is_width, value))
+    return isinstance(value, Sequence) and len(value) == 2 and all(is_whole(n, 0) for n in value)
 
 
 def _pairs(pad_width: Any, ndim: int) -> Widths:
     """One pair an axis, of a number, a pair, or pairs."""
     pairs = pad_width.tolist() if isinstance(pad_width, np.ndarray) else pad_width
-    if _is_width(pairs):
+    if is_whole(pairs, 0):
         pairs = ((pairs, pairs),) * ndim
     elif _is_pair(pairs):
         pairs = (pairs,) * ndim

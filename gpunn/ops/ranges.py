@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.dtypes import as_dtype, is_float, to_float
 from gpunn.autodiff.tensor import Tensor
 from gpunn.backend import devices
@@ -109,9 +110,9 @@ def linspace(
 
 def _count(name: str, num: Any) -> int:
     num = _number(num)
-    if isinstance(num, bool) or not isinstance(num, int) or num < 0:
+    if not is_whole(num, 0):
         raise ValueError(f"{name}: num must be an integer that is not negative, received {num!r}.")
-    return num
+    return int(num)
 
 
 def logspace(

@@ -60,6 +60,7 @@ def lstm_rule(
     x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, mask: Any = None, *,
     go_backwards: bool = False, return_sequences: bool = False,
 ) -> tuple[Spec, ...]:  # fmt: skip
+    """x (B, T, F), w (F, 4H), u (H, 4H) -> y (B, H) or (B, T, H), and the last h and c (B, H)"""
     _check("lstm_sequence", x, w, u, b, 4, {"h0": h0, "c0": c0}, mask)
     return _specs(x, u, return_sequences, 2)
 
@@ -68,6 +69,7 @@ def gru_rule(
     x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, mask: Any = None, *,
     reset_after: bool = True, go_backwards: bool = False, return_sequences: bool = False,
 ) -> tuple[Spec, ...]:  # fmt: skip
+    """x (B, T, F), w (F, 3H), u (H, 3H) -> y (B, H) or (B, T, H), and the last h (B, H)"""
     _check("gru_sequence", x, w, u, b, 3, {"h0": h0}, mask)
     if b is not None and (len(b.shape) == 2) != reset_after:
         wanted = (2, u.shape[1]) if reset_after else (u.shape[1],)
@@ -82,6 +84,7 @@ def simple_rule(
     x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, mask: Any = None, *,
     activation: str = "tanh", go_backwards: bool = False, return_sequences: bool = False,
 ) -> tuple[Spec, ...]:  # fmt: skip
+    """x (B, T, F), w (F, H), u (H, H) -> y (B, H) or (B, T, H), and the last h (B, H)"""
     _check("simple_rnn_sequence", x, w, u, b, 1, {"h0": h0}, mask)
     if activation not in ACTIVATIONS:
         raise unknown_name("activation of simple_rnn_sequence", activation, ACTIVATIONS)

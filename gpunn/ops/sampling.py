@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import op
 from gpunn.autodiff.symbolic import Spec
@@ -90,7 +91,7 @@ def categorical(logits: Any, state: Any, num_samples: int, dtype: Any = "int32")
 
     >>> gpunn.ops.sampling.categorical(logits, generator.state, 3)
     """
-    if isinstance(num_samples, bool) or not isinstance(num_samples, (int, np.integer)):
+    if not is_whole(num_samples):
         raise ValueError(f"categorical: num_samples must be an integer, received {num_samples!r}.")
     if num_samples < 0:
         raise ValueError(f"categorical: num_samples must not be negative, received {num_samples}.")

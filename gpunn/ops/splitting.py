@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.op import Joint, op
 from gpunn.autodiff.symbolic import Spec
@@ -93,9 +94,7 @@ def array_split(x: Any, indices_or_sections: int, axis: int = 0) -> list:
 
     >>> gpunn.ops.array_split([1, 2, 3], 2)  # [1, 2] and [3]
     """
-    if isinstance(indices_or_sections, bool) or not isinstance(
-        indices_or_sections, (int, np.integer)
-    ):
+    if not is_whole(indices_or_sections):
         raise TypeError(
             f"array_split: indices_or_sections must be an integer, received "
             f"{indices_or_sections!r}. To cut at indices, use split."

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-
-def is_number(value: Any) -> bool:
-    """True of Python's and NumPy's real numbers."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+from gpunn.arguments import is_number
 
 
 def within(

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from gpunn.arguments import true_or_false
+from gpunn.arguments import real_number, true_or_false
 from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.rows import RowGradient
 from gpunn.autodiff.tensor import Tensor
@@ -14,7 +14,6 @@ from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.backend.transfer import copy_into
 from gpunn.errors import unknown_name
-from gpunn.optimizers.checks import is_number
 from gpunn.optimizers.flat import FlatGroup
 from gpunn.optimizers.flat_update import Part
 from gpunn.optimizers.optimizer import COMMON, Optimizer
@@ -82,8 +81,8 @@ def _check_kind(name: str, value: Any, annotation: Any) -> None:
     """Refuse what is no number where one is declared, and no bool where that is."""
     if annotation == "bool":
         true_or_false(name, value)
-    elif annotation == "float" and not is_number(value):
-        raise ValueError(f"{name} must be a number, received {value!r}.")
+    elif annotation == "float":
+        real_number(name, value)
 
 
 class Method(Optimizer):

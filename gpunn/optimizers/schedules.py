@@ -11,8 +11,8 @@ from math import ceil, cos, floor, pi
 from typing import Any
 
 from gpunn import objects
+from gpunn.arguments import is_number
 from gpunn.objects import Configurable, CustomObjectScope, by_names, lookup
-from gpunn.optimizers.checks import is_number
 
 
 class LearningRateSchedule(Configurable):

@@ -246,6 +246,20 @@ def make_data(
     return IterableData(x)
 
 
+def one_batch(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+) -> Batch:
+    """What a user passes as a single batch, of any number of samples."""
+    data = ArrayData(x, y, sample_weight)
+    if class_weight is not None:
+        data = data.weighted(class_weight)
+    x, y, sample_weight = data.parts
+    return x, y, sample_weight
+
+
 def make_validation(given: Any, batch_size: int | None) -> Data:
     """The data set of `validation_data`: x, (x, y) or (x, y, sample_weight), also as a list."""
     parts = given if isinstance(given, (tuple, list)) else (given,)

@@ -10,11 +10,10 @@ from gpunn import ops
 from gpunn.autodiff.tensor import Tensor
 from gpunn.layers.stateless import check_values, substituted
 from gpunn.structure import map_pairs, map_structure
-from gpunn.training.data import ArrayData
+from gpunn.training.data import one_batch
 from gpunn.training.step import takes
 from gpunn.utils.packing import unpack_x_y_sample_weight
 
-_ALL = 2**31 - 1  # a batch size that no data reaches
 _MAKERS = ("make_train_function", "make_test_function", "make_predict_function")
 
 
@@ -58,8 +57,7 @@ class StepFunctions:
         def run(iterator: Iterator[Any]) -> Any:
             found = []
             for data in islice(iterator, self.steps_per_execution):
-                parts = unpack_x_y_sample_weight(data)
-                batch = next(ArrayData(*parts, batch_size=_ALL).batches())
+                batch = one_batch(*unpack_x_y_sample_weight(data))
                 step = self.step_for(batch[0])
                 used = batch[:1] if kind == "predict" else batch
                 result = getattr(step, kind)(*used)

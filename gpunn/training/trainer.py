@@ -19,9 +19,10 @@ from gpunn.tracebacks import filter_traceback
 from gpunn.training.compile_config import CompileConfig
 from gpunn.training.compiled import CompiledLoss, CompiledMetrics
 from gpunn.training.data import (
-    ArrayData,
+    Batch,
     make_data,
     make_validation,
+    one_batch,
     split_data,
     to_tensors,
 )
@@ -31,8 +32,6 @@ from gpunn.training.results import Results
 from gpunn.training.step import Step, can_record, overrides
 from gpunn.training.step_functions import StepFunctions
 from gpunn.utils.packing import unpack_x_y_sample_weight
-
-_ALL = 2**31 - 1  # a batch size that no data reaches
 
 
 class NotCompiledError(GpunnError, ValueError):
@@ -302,10 +301,8 @@ class Trainer(Results, CompileConfig, StepFunctions):
     ) -> Any:
         """One update; returns the loss and metrics of this batch, from before the update."""
         self._need_compiled("train_on_batch")
-        data = ArrayData(x, y, sample_weight, batch_size=_ALL)
-        if class_weight is not None:
-            data = data.weighted(class_weight)
-        return self._on_batch("train", data, return_dict)
+        batch = one_batch(x, y, sample_weight, class_weight)
+        return self._on_batch("train", batch, return_dict)
 
     @filter_traceback
     def test_on_batch(
@@ -313,10 +310,9 @@ class Trainer(Results, CompileConfig, StepFunctions):
     ) -> Any:
         """The loss and metrics of one batch."""
         self._need_compiled("test_on_batch")
-        return self._on_batch("test", ArrayData(x, y, sample_weight, batch_size=_ALL), return_dict)
+        return self._on_batch("test", one_batch(x, y, sample_weight), return_dict)
 
-    def _on_batch(self, kind: str, data: ArrayData, return_dict: bool) -> Any:
-        batch = next(data.batches())
+    def _on_batch(self, kind: str, batch: Batch, return_dict: bool) -> Any:
         step = self.step_for(batch[0])
         Loop(self, 0, None).check(step, batch)
         self.reset_metrics()
@@ -326,7 +322,7 @@ class Trainer(Results, CompileConfig, StepFunctions):
     @filter_traceback
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch as NumPy arrays."""
-        (x, _, _) = next(ArrayData(x, batch_size=_ALL).batches())
+        (x, _, _) = one_batch(x)
         step = self.step_for(x)
         return map_structure(lambda t: np.array(devices.to_numpy(t.data)), step.predict(x))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.utils.folders import FileKind, dataset_from_directory
 
 _NAME = "audio_dataset_from_directory"
@@ -48,7 +49,7 @@ def audio_dataset_from_directory(
         ("sampling_rate", sampling_rate),
         ("output_sequence_length", output_sequence_length),
     ):
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and not is_whole(value, 1):
             raise ValueError(
                 f"{_NAME}: {name} must be a positive integer or None, received {value!r}."
             )

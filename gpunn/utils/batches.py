@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import whole_number
 from gpunn.backend.random import host_generator
 from gpunn.seeding import next_seed
 
@@ -31,11 +32,8 @@ class Batches:
         class_names: list[str] | None = None,
         file_paths: list[str] | None = None,
     ):
-        whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
-        if batch_size is not None and (not whole or batch_size < 1):
-            raise ValueError(f"batch_size must be a positive integer, received {batch_size!r}.")
         self.size = size
-        self.batch_size = batch_size
+        self.batch_size = None if batch_size is None else whole_number("batch_size", batch_size)
         self.class_names = class_names
         self.file_paths = file_paths
         self._make = make

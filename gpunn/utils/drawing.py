@@ -155,10 +155,6 @@ def _key(node: Node) -> str:
     return str(id(node.call) if _is_layer(node.call) else id(node))
 
 
-def _inputs_of(node: Node) -> list[SymbolicTensor]:
-    return [v for v in leaves((node.args, node.kwargs)) if isinstance(v, SymbolicTensor)]
-
-
 def _boxes(model: Any) -> Iterator[_Box]:
     if hasattr(model, "_symbols"):  # Sequential
         symbols = [*model._symbols, *[None] * (len(model.layers) + 1 - len(model._symbols))]
@@ -167,11 +163,11 @@ def _boxes(model: Any) -> Iterator[_Box]:
     elif _has_inside(model):
         for node, *_ in model._graph.calls:
             if _is_layer(node.call):
-                yield _box_of(node.call, _inputs_of(node), node.outputs)
+                yield _box_of(node.call, node.inputs, node.outputs)
             else:
                 kind = node.call.__name__.strip("_").title().replace("_", "")
                 name = model._graph.names[id(node)]
-                yield _Box(_key(node), node.call, name, kind, _inputs_of(node), node.outputs)
+                yield _Box(_key(node), node.call, name, kind, node.inputs, node.outputs)
     else:
         yield _box_of(model, [], [])
 
@@ -225,7 +221,7 @@ def _arrows(model: Any, expanded: bool) -> Iterator[tuple[str, str]]:
             yield _end(first, 0, expanded), _start(second, 0, expanded)
     elif _has_inside(model):
         for node in (n for nodes in model._graph.calls for n in nodes):
-            for number, x in enumerate(_inputs_of(node)):
+            for number, x in enumerate(node.inputs):
                 start = _source(x, expanded)
                 end = _start(node.call, number, expanded) if _is_layer(node.call) else _key(node)
                 yield start, end

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
+
 
 class PyDataset:
     """Base of data sets that make the batch of a number: override `__getitem__` and `__len__`.
@@ -142,7 +144,7 @@ Sequence = PyDataset
 
 
 def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if not is_whole(value, least):
         raise ValueError(
             f"PyDataset: {name} must be an integer of at least {least}, received {value!r}."
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.errors import ShapeError, unknown_name
 
 
@@ -27,7 +28,7 @@ def pad_sequences(
     """
     _check(sequences, dtype, padding, truncating, value)
     length = max(map(len, sequences), default=0) if maxlen is None else maxlen
-    if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 0:
+    if not is_whole(length, 0):
         raise ValueError(f"pad_sequences: maxlen must be at least 0, received {maxlen!r}.")
     rest = next((np.shape(s)[1:] for s in sequences if len(s)), ())
     out = np.full((len(sequences), length, *rest), value, dtype)

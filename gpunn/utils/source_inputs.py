@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gpunn.autodiff.symbolic import SymbolicTensor
-from gpunn.structure import leaves
 
 
 def get_source_inputs(tensor: SymbolicTensor) -> list[SymbolicTensor]:
@@ -24,9 +21,7 @@ def get_source_inputs(tensor: SymbolicTensor) -> list[SymbolicTensor]:
         if id(x) in seen:
             continue
         seen.add(id(x))
-        node: Any = x.node
-        given = leaves((node.args, node.kwargs)) if node is not None else []
-        before = [v for v in given if isinstance(v, SymbolicTensor)]
+        before = x.node.inputs if x.node is not None else []
         if not before:
             found.append(x)
         pending += reversed(before)

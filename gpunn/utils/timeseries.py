@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.tensor import Tensor
 from gpunn.errors import ShapeError
 from gpunn.utils.batches import Batches, check_format
@@ -16,8 +17,7 @@ def _steps(value: Any) -> np.ndarray:
 
 
 def _check(name: str, value: Any, least: int, most: int, why: str) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not least <= value <= most:
+    if not is_whole(value, least) or value > most:
         raise ValueError(
             f"timeseries_dataset_from_array: `{name}` must be an integer from {least} to {most} "
             f"({why}), received {value!r}."

@@ -236,18 +236,6 @@ def test_training_reaches_layers_inside():
     assert explicit.inner.seen is False
 
 
-def test_an_exception_does_not_leave_training_set():
-    class Fails(layers.Layer):
-        def call(self, x, training=None):
-            raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError, match="no"):
-        Fails()(X, training=True)
-    layer = Sees()
-    layer(X)
-    assert layer.seen is None
-
-
 # --- masks (24) ---
 
 

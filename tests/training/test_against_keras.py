@@ -1,6 +1,7 @@
 """Whole models against Keras: the same initial weights and batches, the same losses afterwards."""
 
 import os
+from itertools import count
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -29,6 +30,11 @@ OPTIMIZERS = {
     "adagrad": lambda k: k.optimizers.Adagrad(0.05),
     "adam": lambda k: k.optimizers.Adam(0.01),
     "adamw": lambda k: k.optimizers.AdamW(0.01, weight_decay=0.05, global_clipnorm=1.0),
+    "sgd_ema": lambda k: k.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.7),
+    "adam_ema": lambda k: k.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.7),
+    "accumulating_ema": lambda k: k.optimizers.SGD(
+        0.05, use_ema=True, ema_momentum=0.7, gradient_accumulation_steps=4
+    ),
 }
 BATCH = 10
 
@@ -313,3 +319,81 @@ def test_an_epoch_that_is_too_short_says_so():
     model.compile("sgd", "mse")
     with pytest.warns(UserWarning, match="had 2 batches, not steps_per_epoch=3. Give more data"):
         model.fit(np.ones((4, 1)), np.ones((4, 1)), batch_size=2, steps_per_epoch=3, verbose=0)
+
+
+# --- a fit that is stopped, with `use_ema`: the averages become the weights all the same ---
+
+
+def stopped(model, k, error, hook, number):
+    """The weights (gpunn's) at the call of a hook that raises an error, and those afterwards."""
+    calls, seen = count(), []
+
+    def stop(*_, **__):
+        if next(calls) == number:
+            seen.extend(model.get_weights() if k is gpunn else [])  # Keras lends its own to JAX
+            raise error("stop")
+
+    options = {"batch_size": BATCH, "epochs": 3, "shuffle": False, "verbose": 0}
+    options["callbacks"] = [k.callbacks.LambdaCallback(**{hook: stop})]
+    with pytest.raises(error):
+        model.fit(X, Y, validation_data=VALIDATION[:2], **options)
+    return seen, model.get_weights()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize(
+    ("optimizer", "hook", "number", "updates"),  # an epoch has 7 steps
+    [
+        ("sgd_ema", "on_train_batch_end", 2, 3),
+        ("sgd_ema", "on_train_batch_begin", 9, 9),
+        ("adam_ema", "on_train_batch_end", 9, 10),
+        ("adam_ema", "on_epoch_end", 1, 14),
+        ("adam_ema", "on_test_batch_begin", 0, 7),
+        ("accumulating_ema", "on_train_batch_end", 8, 2),
+    ],
+)
+def test_a_stopped_fit_leaves_the_averages_in_the_model(error, optimizer, hook, number, updates):
+    ours, theirs = pair(optimizer=optimizer)
+    before, after = stopped(ours, gpunn, error, hook, number)
+    stopped(theirs, keras, error, hook, number)
+    agree(ours, theirs)
+    assert int(ours.optimizer.iterations) == int(theirs.optimizer.iterations) == updates
+    for a, b in zip(before, after, strict=True):
+        assert not np.allclose(a, b, rtol=1e-3)
+    losses = ours.fit(X, Y, epochs=2, shuffle=False, verbose=0).history["loss"]  # it goes on
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_train_batch_begin"])
+def test_before_the_first_step_there_are_no_averages(error, hook):
+    """The weights stay. From the first epoch on, Keras makes them zeros."""
+    ours, theirs = pair(optimizer="sgd_ema")
+    given = ours.get_weights()
+    before, after = stopped(ours, gpunn, error, hook, 0)
+    _, zeros = stopped(theirs, keras, error, hook, 0)
+    for a, b, c, d in zip(given, before, after, zeros, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(d, a if hook == "on_train_begin" else np.zeros_like(a))
+
+
+def test_gradients_that_still_add_up_leave_the_weights_as_they_are():
+    ours, theirs = pair(optimizer="accumulating_ema")
+    given = ours.get_weights()
+    _, after = stopped(ours, gpunn, KeyboardInterrupt, "on_train_batch_end", 1)
+    stopped(theirs, keras, KeyboardInterrupt, "on_train_batch_end", 1)
+    agree(ours, theirs)
+    for a, b in zip(given, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_set_after_a_fit_outlive_one_without_a_step():
+    """The averages of the fit before are not those of these weights."""
+    ours, _ = pair(optimizer="sgd_ema")
+    given = ours.get_weights()
+    ours.fit(X, Y, shuffle=False, verbose=0)
+    ours.set_weights(given)
+    _, after = stopped(ours, gpunn, KeyboardInterrupt, "on_epoch_begin", 0)
+    for a, b in zip(given, after, strict=True):
+        np.testing.assert_array_equal(a, b)
