@@ -107,8 +107,6 @@ def race_table(name: str, result: dict[str, Any], console: Console) -> None:
 
 def _remarks(result: dict[str, Any], console: Console) -> None:
     """Who is missing, and whether all computed the same."""
-    for absent, reason in result.get("absent", {}).items():
-        console.print(f"not in this race: {absent}: {reason}", highlight=False)
     for left_out, reason in result["left_out"].items():
         console.print(f"left out: {left_out}: {reason}", highlight=False)
     if not result["losses_agree"]:

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.memory import Peak
-from benchmarks.sides import absent, load, names
+from benchmarks.sides import load, names
 from benchmarks.workloads import Workload
 
 PAUSE = 0.05  # seconds between two turns: by then the last side's threads have gone to sleep
@@ -175,9 +175,8 @@ class Worker:
 def race(workload: Workload, device: str, tell: Callable[[str], None]) -> dict[str, Any]:
     """All sides on one workload, as a dict for the JSON."""
     workers, left_out, rounds = [], {}, workload.rounds
-    others = {name: absent(name, workload.precision) for name in names(device)}
     try:
-        for name in (name for name, reason in others.items() if reason is None):
+        for name in names(device):
             tell(f"{workload.name}: starting {name}")
             workers.append(Worker(name, workload, device))
             answer = workers[-1].receive()
@@ -202,7 +201,6 @@ def race(workload: Workload, device: str, tell: Callable[[str], None]) -> dict[s
         "steps": workload.steps,
         "rounds": rounds,
         "left_out": left_out,
-        "absent": {name: reason for name, reason in others.items() if reason is not None},
         "losses_agree": losses_agree(rows),
         "rows": [row.summary(rows[0], workload.goals.get(row.name)) for row in rows],
     }

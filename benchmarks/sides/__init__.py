@@ -50,13 +50,6 @@ def names(device: str) -> list[str]:
     return [*SIDES, *(GPU_SIDES if device == "gpu" else ())]
 
 
-def absent(row: str, precision: str) -> str | None:
-    """Why a side cannot do what the others do, if so: it would be another race."""
-    if row.startswith("gpunn") and precision == "bf16":
-        return "gpunn's side has no mixed precision yet, and float32 is no match for bfloat16"
-    return None
-
-
 def load(row: str) -> Any:
     """The class of a row; imports its framework."""
     module, name = (SIDES | GPU_SIDES)[row]

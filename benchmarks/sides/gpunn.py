@@ -6,7 +6,7 @@ import time
 from typing import Any, ClassVar
 
 import gpunn
-from benchmarks.sides import Epochs, absent
+from benchmarks.sides import Epochs
 from benchmarks.sides.keras import KerasFit, compile_model, make
 from benchmarks.workloads import Workload
 from gpunn.backend import devices
@@ -23,9 +23,8 @@ def _data(workload: Workload, device: str) -> tuple[Any, Any]:
 
 
 def _set_precision(precision: str) -> None:
-    if reason := absent("gpunn", precision):
-        raise ValueError(reason)
     gpunn.config.set_matmul_precision("high" if precision == "tf32" else "highest")
+    gpunn.config.set_dtype_policy("mixed_bfloat16" if precision == "bf16" else "float32")
 
 
 class Fit(KerasFit):

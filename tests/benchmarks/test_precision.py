@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import gpunn
 from benchmarks import __main__ as command_line
-from benchmarks import report, runner
+from benchmarks import report
 from benchmarks.runner import environment
-from benchmarks.sides import PRECISIONS, SIDES, absent, load, names
+from benchmarks.sides import PRECISIONS, SIDES, load, names
 from benchmarks.workloads import WORKLOADS
 from tests.benchmarks.test_workloads import small
 
@@ -79,31 +78,23 @@ def test_torch_compile_is_for_gpus():
     assert set(names("gpu")) - set(SIDES) == {"torch compile"}
 
 
-def test_gpunn_is_in_no_bf16_race(monkeypatch, capsys):
-    assert all(absent(row, precision) is None for row in SIDES for precision in ("fp32", "tf32"))
-    assert [row for row in names("gpu") if absent(row, "bf16")] == [
-        "gpunn fit", "gpunn eager", "gpunn step"
-    ]  # fmt: skip
-    monkeypatch.setattr(runner, "names", lambda device: ["gpunn fit"])
-    found = runner.race(replace(small("image"), precision="bf16"), "gpu", lambda message: None)
-    assert found["rows"] == [] and found["left_out"] == {} and command_line.sound(found)
-    report.race_table("image", found, Console(width=120))
-    said = "not in this race: gpunn fit: gpunn's side has no mixed precision yet, and float32 is"
-    assert said in capsys.readouterr().out
-    with pytest.raises(ValueError, match="^gpunn's side has no mixed precision yet"):
-        load("gpunn fit")(replace(small("image"), precision="bf16"), "cpu")
-
-
 # --- the precision of each side ---
 
 
 def test_precision_of_gpunn():
     try:
-        for precision, expected in (("tf32", "high"), ("fp32", "highest")):
-            load("gpunn fit")(replace(small("image"), precision=precision), "cpu")
-            assert gpunn.config.matmul_precision() == expected
+        for precision, products, dtype in (
+            ("bf16", "highest", "bfloat16"),
+            ("tf32", "high", "float32"),
+            ("fp32", "highest", "float32"),
+        ):
+            side = load("gpunn fit")(replace(small("residual"), precision=precision), "cpu")
+            assert gpunn.config.matmul_precision() == products
+            assert {layer.compute_dtype for layer in side.model.layers} == {dtype}
+            assert {w.dtype for w in side.model.weights} == {"float32"}
     finally:
         gpunn.config.set_matmul_precision("highest")
+        gpunn.config.set_dtype_policy("float32")
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -160,13 +151,14 @@ def test_precision_of_keras():
         keras.config.set_dtype_policy("float32")
 
 
-@pytest.mark.parametrize("row", ["torch loop", "torch last", "jax loop", "keras fit"])
+@pytest.mark.parametrize("row", [row for row in SIDES if row != "torch time"])
 def test_bf16_is_the_same_training_with_less_precision(row):
     pytest.importorskip(row.split()[0])
     workload = small("residual")
     try:
         exact, rough = (losses(row, replace(workload, precision=p)) for p in ("fp32", "bf16"))
     finally:
+        gpunn.config.set_dtype_policy("float32")
         if row == "keras fit":
             pytest.importorskip("keras").config.set_dtype_policy("float32")
     assert rough != exact
