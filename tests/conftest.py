@@ -7,6 +7,7 @@ import ctypes
 import mmap
 import os
 import shutil
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +43,15 @@ def _compile_jax_quickly():
 
 
 _compile_jax_quickly()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_what_jax_compiled():
+    """Else a worker grows to 4 GB of programs for shapes that do not come again, and slows down."""
+    yield
+    jax = sys.modules.get("jax")
+    if jax is not None:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)
