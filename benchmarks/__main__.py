@@ -31,7 +31,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a few steps: does it run?")
     parser.add_argument(
-        "--threads", type=int, default=min(8, usable_cores()), help="and cores of each framework"
+        "--threads",
+        type=int,
+        default=min(8, usable_cores()),
+        help="and cores (Linux) of each framework",
     )
     parser.add_argument(
         "--rounds", type=int, help="turns of each side (default: 15, fewer for large networks)"

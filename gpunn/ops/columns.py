@@ -59,8 +59,7 @@ class Gather:
         self.width = prod(windows.kernel) * x.shape[-1]
         run = x.shape[-1] // groups * (windows.kernel[-1] if windows.dilation[-1] == 1 else 1)
         self.by_taps = groups == 1 and run < _RUN  # copy along the image's rows instead
-        self.is_plain = self.width == x.shape[-1] and set(windows.strides) == {1}  # 1 x 1
-        self.is_plain &= groups == 1 and not any(windows.before + windows.after)
+        self.is_plain = groups == 1 and windows.are_pixels
         self._padded: Array | None = None
         self._buffer: Array | None = None
 

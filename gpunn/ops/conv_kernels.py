@@ -27,7 +27,10 @@ _TILE = 64  # rows and columns of the result that a block computes
 
 
 def conv_cases() -> list[tuple[Windows, int, int, int]]:
-    """(windows, C, K, groups) of one to three axes, with strides, dilation and padding"""
+    """(windows, C, K, groups) of one to three axes, with strides, dilation and padding
+
+    The last two have fewer windows than there is room for.
+    """
     return [
         (windows("conv", (7, 6), (3, 3), (1, 1), (1, 1), "same"), 4, 6, 1),
         (windows("conv", (9, 8), (3, 2), (2, 3), (1, 1), "valid"), 3, 5, 1),
@@ -36,6 +39,8 @@ def conv_cases() -> list[tuple[Windows, int, int, int]]:
         (windows("conv", (11,), (3,), (1,), (2,), "causal"), 2, 4, 1),
         (windows("conv", (5, 4, 6), (2, 3, 2), (2, 1, 2), (1, 1, 1), "same"), 2, 4, 2),
         (windows("conv", (17, 19), (1, 2), (1, 1), (1, 1), "same"), 2, 3, 1),
+        (windows("conv", (7, 6), (3, 2), (1, 1), (1, 1), "same").first((6, 4)), 3, 4, 1),
+        (windows("conv", (5, 5), (1, 1), (1, 1), (1, 1), "valid").first((4, 4)), 4, 3, 1),
     ]
 
 

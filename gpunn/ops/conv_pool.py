@@ -7,7 +7,6 @@ convolution's own output is never whole in memory.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,7 @@ def convolution_max_pool(
 ) -> Any:  # fmt: skip
     """y = max of each window `pool` of conv(x, w), channels-last"""
     geometry = windows("conv", x.shape[1:-1], w.shape[:-2], strides, dilation, padding)
-    geometry = replace(geometry, out=pool.reach(geometry.out))
+    geometry = geometry.first(pool.reach(geometry.out))  # more is read by no window of the pool
     groups = x.shape[-1] // w.shape[-2]
     x, w = packed(x), packed(w)
     shape = (x.shape[0], *geometry.out, w.shape[-1])

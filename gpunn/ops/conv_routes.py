@@ -82,11 +82,7 @@ class Pointwise(_Products):
     name = "pointwise"
 
     def applies(self, windows: Windows, arrays: list[Array]) -> bool:
-        return (
-            {*windows.kernel, *windows.strides} == {1}
-            and not any((*windows.before, *windows.after))
-            and windows.sizes == windows.out
-        )
+        return windows.are_pixels
 
     def compute(self, windows: Windows, arrays: tuple, relu: bool) -> None:
         if self.mode == "FORWARD":

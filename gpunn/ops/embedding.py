@@ -30,7 +30,7 @@ _PASSES = 8  # of additions over all rows; rows that come more often are added u
 _UNIT = 16  # bytes that a GPU's thread copies at once
 _WIDE = ("int32", "int64")  # dtypes of indices; others are cast
 
-_WORTH_SHARING = 1 << 22  # elements: fewer take longer shared, and the step keeps threads of BLAS
+_WORTH_SHARING = 1 << 22  # elements: with fewer, the threads of BLAS are worth more to the step
 
 # --- kernels ---
 

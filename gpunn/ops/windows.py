@@ -7,7 +7,7 @@ three spatial axes; `channels_first` is transposed at the op's edge.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,16 @@ class Windows:
     before: tuple[int, ...]  # padded in front of each axis
     after: tuple[int, ...]
     out: tuple[int, ...]  # how many windows
+
+    @property
+    def are_pixels(self) -> bool:
+        """Whether each window is one pixel, and each pixel has one: the images are the columns."""
+        padded = any((*self.before, *self.after))
+        return {*self.kernel, *self.strides} == {1} and not padded and self.out == self.sizes
+
+    def first(self, out: tuple[int, ...]) -> Windows:
+        """Only so many of the windows along each axis."""
+        return replace(self, out=out)
 
 
 def windows(

@@ -51,11 +51,11 @@ def test_every_route_equals_the_reference(gpu, kernel, dtype, workspace):
         result = check.parity(kernel, dtype, gpu.xp, route)
         assert result.ok, f"{name}: {result.message}"
         counts[name] = result.cases
-    examples = 14 if kernel is conv_forward else 7
-    both = 2 if kernel is conv_forward else 1  # with and without bias and ReLU
+    examples = 18 if kernel is conv_forward else 9
+    both = 2 if kernel is conv_forward else 1  # with and without bias and ReLU; of one, all pixels
     assert counts["implicit"] == examples and counts["pointwise"] == both
     if workspace > 6000:
-        assert counts["columns"] == 5 * both  # two of seven have groups
+        assert counts["columns"] == 7 * both  # two of nine have groups
     assert counts["columns"] > 0
 
 
@@ -97,7 +97,7 @@ def test_check_goes_through_the_routes_and_times_none(gpu, monkeypatch):
     rows = {(r.kernel, r.dtype): r.cases for r in results}
     for dtype in conv_forward.dtypes:
         found = [rows["conv_forward" + name, dtype] for name in ("", ": implicit", ": columns")]
-        assert found == [14, 14, 10]
+        assert found == [18, 18, 14]
     assert ("conv_forward: tensor cores", "float64") not in rows
     assert config.route_timing() and not routes.choices_of(0).path.exists()
 
@@ -105,6 +105,7 @@ def test_check_goes_through_the_routes_and_times_none(gpu, monkeypatch):
 NOT_POINTWISE = {
     "kernel": geometry(kernel=(1, 2)), "strides": geometry(kernel=(1, 1), strides=(1, 2)),
     "padding": geometry(kernel=(3, 3)),
+    "pixels left out": geometry(kernel=(1, 1)).first((8, 8)),
 }  # fmt: skip
 
 

@@ -10,6 +10,8 @@ import pytest
 import gpunn
 from gpunn import layers, ops, optimizers
 from gpunn.autodiff.rows import RowGradient
+from gpunn.backend import blas
+from gpunn.ops import embedding as embedding_ops
 from gpunn.ops.embedding import take_rows
 
 keras = pytest.importorskip("keras")
@@ -134,6 +136,25 @@ def test_a_table_that_is_read_twice():
         net.fit(X, Y, batch_size=4, epochs=4, shuffle=False, verbose=0)
         results.append(net.get_weights())
     for a, b in zip(*results):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", sorted(BY_ROWS))
+def test_threads_share_large_tables(name, monkeypatch):
+    alone = trained(gpunn, made(name))
+    shared = []
+
+    def parallel(xp, work, n, original=embedding_ops.parallel):
+        found = original(xp, work, n)
+        shared.append(len(found))
+        return found
+
+    monkeypatch.setattr(blas, "threads", lambda: 3)
+    monkeypatch.setattr(embedding_ops, "_WORTH_SHARING", 1)
+    monkeypatch.setattr(embedding_ops, "parallel", parallel)
+    together = trained(gpunn, made(name))
+    assert 3 in shared
+    for a, b in zip(together.get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -34,6 +34,20 @@ CASES = [
     ((6, 5), 2, (3, 2), 2, 1, 1, "same", (2, 2), (2, 2), "valid"),
     ((7, 6), 2, (2, 2), 4, 2, (2, 1), "valid", (2, 3), (1, 2), "same"),
     ((4, 4, 3), 1, (2, 2, 1), 2, 1, 1, "same", (2, 2, 2), (2, 2, 2), "valid"),
+    (
+        (5, 3),
+        2,
+        (1, 1),
+        3,
+        1,
+        1,
+        "valid",
+        (2, 2),
+        (2, 2),
+        "valid",
+    ),  # pixels, of which some are read
+    ((3, 3, 3), 2, (1, 1, 1), 2, 1, 1, "same", (2, 2, 2), (2, 2, 2), "valid"),
+    ((9, 8), 2, (2, 3), 2, 1, (2, 1), "same", (2, 4), (2, 4), "valid"),
 ]
 
 for sizes, c, kernel, k, groups, strides, padding, size, steps, pool_padding in CASES:
