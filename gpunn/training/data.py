@@ -151,13 +151,17 @@ class ArrayData:
             return
         order = generator.permutation(self.size)
         whole = self.size - self.size % self.batch_size
-        if signature(self.buffers) != signature(empty := map_structure(self._buffer, self.parts)):
-            self.buffers = empty
+        if self.buffers is None:
+            self.buffers = self.empty_batch()
         for start in range(0, whole, self.batch_size):
             rows = order[start : start + self.batch_size]
             yield map_pairs(partial(_gather, rows), self.parts, self.buffers)
         if whole < self.size:
             yield self._cut(partial(_gather, order[whole:]))
+
+    def empty_batch(self) -> Any:
+        """Host arrays for a whole batch; None for what lies on a GPU."""
+        return map_structure(self._buffer, self.parts)
 
     def _cut(self, rows: Callable[[Array], Array]) -> Batch:
         x, y, sample_weight = self.parts

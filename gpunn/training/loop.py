@@ -32,6 +32,8 @@ from gpunn.training.interrupt import InterruptBetweenSteps
 from gpunn.training.recording import quiet
 from gpunn.training.step import Step, overrides
 
+#: Hooks between a batch and its step. They may train, too, and overwrite a recording's inputs.
+_BEFORE = ("on_train_batch_begin", "on_batch_begin")
 _VERBOSE = {"auto": 1, "0": 0, "1": 1, "2": 2, "False": 0, "True": 1}
 
 
@@ -98,8 +100,9 @@ class Loop:
         generator = host_generator(next_seed(), 0) if shuffle else None
         source = _Source(data, generator, steps)
         step = self._checked_step(data)
-        if step is not None and isinstance(data, ArrayData):  # the last fit's: recorded inputs
-            data.buffers, step.buffers = step.buffers, None
+        if step and isinstance(data, ArrayData) and shuffle and not callbacks.using(*_BEFORE):
+            source.lent = True
+            data.buffers = step.host_inputs(data.empty_batch())
         if validation is not None:
             self._checked_step(validation)
         with _closing(callbacks), InterruptBetweenSteps() as interrupt:
@@ -112,8 +115,6 @@ class Loop:
                 if self.trained and model.optimizer is not None:
                     model.optimizer.finalize_variable_values(model.trainable_variables)
             callbacks.call("on_train_end", logs=logs)
-        if step is not None and isinstance(data, ArrayData):
-            step.buffers = data.buffers
         return history
 
     def _epochs(
@@ -161,7 +162,7 @@ class Loop:
         interrupt: InterruptBetweenSteps,
     ) -> Step | None:
         """The steps of one epoch; None where the data has run out."""
-        before = callbacks.using("on_train_batch_begin", "on_batch_begin")
+        before = callbacks.using(*_BEFORE)
         after = callbacks.using("on_train_batch_end", "on_batch_end")
         together = self.model.steps_per_execution
         number = -1
@@ -172,7 +173,7 @@ class Loop:
                 self.check(step, batch)
             if number % together == 0:
                 _call(before, number, {})
-            self.own = step.train(*batch, owned=source.owns_batches)
+            self.own = step.train(*batch, owned=source.lent)
             self.trained = True
             if number % together == together - 1:
                 self._ended(after, number, callbacks)
@@ -313,7 +314,7 @@ class _Source:
 
     def __init__(self, data: Data, generator: np.random.Generator | None, steps: int | None):
         self.data, self.generator, self.steps = data, generator, steps
-        self.owns_batches = isinstance(data, ArrayData) and generator is not None
+        self.lent = False  # whether batches are made in arrays that a recorded step may read
         self._pass: Iterator[Batch] | None = None
         self._seen = 0  # batches of this pass
 

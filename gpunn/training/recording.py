@@ -52,6 +52,11 @@ class RecordedStep:
         """Bytes that the recording keeps."""
         return 0 if self.program is None else self.program.nbytes
 
+    def host_inputs(self) -> Any:
+        """The recorded inputs where they are host arrays: a batch made there is not copied."""
+        arrays = map_structure(lambda place: place.array, self._inputs)
+        return arrays if all(isinstance(array, np.ndarray) for array in leaves(arrays)) else None
+
     def __call__(self, function: Callable[..., Any], batch: tuple, owned: bool = False) -> Any:
         """Run the function on a batch of arrays; `owned`: they stay, and may serve as inputs.
 
@@ -133,6 +138,10 @@ class Recordings:
 
     def __init__(self) -> None:
         self.steps: OrderedDict[Any, RecordedStep] = OrderedDict()
+
+    def known(self, key: Any) -> RecordedStep | None:
+        """The recorded step under this key and device, if there is one."""
+        return self.steps.get((devices.current().device, key))
 
     def find(self, key: Any) -> RecordedStep:
         """The recorded step under this key and device, made where there is none."""

@@ -18,7 +18,7 @@ from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
 from gpunn.structure import leaves
 from gpunn.tracebacks import warn_user
-from gpunn.training.data import signature, to_tensors
+from gpunn.training.data import Batch, signature, to_tensors
 from gpunn.training.describe import describe
 from gpunn.training.recording import Recordings, quiet
 from gpunn.utils.packing import pack_x_y_sample_weight
@@ -75,7 +75,6 @@ class Step:
         self.variables: Sequence[Variable] = model.trainable_variables
         self.outputs: Any = None  # symbols of the model's outputs, found when labels are checked
         self.recordings = {name: Recordings() for name in ("train", "test", "predict") if records}
-        self.buffers: Any = None  # of the batches of the last `fit`: recorded inputs
         self._optimizer = model.optimizer
         self._sharing = Sharing()
         self._places: list[Array] | None = None  # where the gradients go
@@ -104,6 +103,12 @@ class Step:
         """
         function = self._own_train if "train_step" in self._own else self._train
         return self._run("train", function, (x, y, sample_weight), owned)
+
+    def host_inputs(self, batch: Batch) -> Any:
+        """The host arrays that a recorded `train` reads for such batches; None before there are."""
+        recordings = self.recordings.get("train")
+        recorded = None if recordings is None else recordings.known(signature(batch))
+        return None if recorded is None else recorded.host_inputs()
 
     def test(self, x: Any, y: Any, sample_weight: Any) -> Any:
         """Count one batch in the metrics. Returns what the model's own `test_step` returns."""

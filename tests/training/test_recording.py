@@ -12,6 +12,7 @@ import pytest
 import gpunn
 from gpunn import layers, ops, optimizers
 from gpunn.backend.buffers import BufferPool
+from gpunn.backend.numpy import _HostInput
 from gpunn.backend.thread import local
 from gpunn.optimizers import schedules
 
@@ -463,6 +464,39 @@ def test_the_next_fit_goes_on_with_the_recording():
     assert all(programs)
     model.fit(X, Y, batch_size=66, verbose=0)
     assert [step.program for step in recorded(model)] == programs
+
+
+@pytest.mark.parametrize("shuffled_before", [False, True])
+def test_shuffled_batches_are_made_where_the_recording_reads_them(monkeypatch, shuffled_before):
+    model = make(True)
+    model.fit(X, Y, batch_size=30, epochs=2, verbose=0, shuffle=shuffled_before)
+    copied = []
+
+    def take(place, batch):
+        copied.append(batch is not place.array)
+        original(place, batch)
+
+    original = _HostInput.take
+    monkeypatch.setattr(_HostInput, "take", take)
+    model.fit(X, Y, batch_size=30, verbose=0)
+    assert len(copied) == 22 and not any(copied)  # x and y of 11 batches
+    model.fit(X, Y, batch_size=30, verbose=0, shuffle=False)
+    assert len(copied) == 44 and all(copied[22:])  # slices of the caller's arrays
+
+
+def test_a_callback_may_train_between_a_batch_and_its_step():
+    class Between(gpunn.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.train_on_batch(X[:30], Y[:30])
+
+    weights = []
+    for jit_compile in (False, True):
+        model = make(jit_compile)
+        model.fit(X, Y, batch_size=30, epochs=2, verbose=0)
+        model.fit(X, Y, batch_size=30, epochs=2, verbose=0, callbacks=[Between()])
+        weights.append(model.get_weights())
+    for eager, replayed in zip(*weights, strict=True):
+        np.testing.assert_array_equal(eager, replayed)
 
 
 def test_a_step_that_is_left_goes_at_once():
