@@ -61,6 +61,8 @@ class Gather:
         self.by_taps = groups == 1 and run < _RUN  # copy along the image's rows instead
         self.is_plain = groups == 1 and windows.are_pixels
         self._padded: Array | None = None
+        self._images: slice | None = None  # that were asked for last, and all their windows
+        self._all: Any = None
         self._buffer: Array | None = None
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Array]]:
@@ -94,12 +96,13 @@ class Gather:
         return self._buffer[:size]
 
     def _view(self, images: slice, rows: slice) -> Array:
-        windows, x = self.windows, self._source(images)
-        start = [rows.start * windows.strides[0], *[0] * (len(windows.out) - 1)]
-        corner = x[(slice(None), *[slice(s, None) for s in start])]
-        out = (rows.stop - rows.start, *windows.out[1:])
-        channels = x.shape[-1] // self.groups
-        shape = (x.shape[0], *out, *windows.kernel, self.groups, channels)
+        if self._images != images:
+            self._images, self._all = images, self._windows_of(self._source(images))
+        return self._all[:, rows]
+
+    def _windows_of(self, x: Array) -> Array:
+        windows, channels = self.windows, x.shape[-1] // self.groups
+        shape = (x.shape[0], *windows.out, *windows.kernel, self.groups, channels)
         spatial = x.strides[1:-1]
         steps = (
             x.strides[0],
@@ -108,7 +111,7 @@ class Gather:
             x.strides[-1] * channels,
             x.strides[-1],
         )
-        return self.xp.lib.stride_tricks.as_strided(corner, shape, steps)
+        return self.xp.lib.stride_tricks.as_strided(x, shape, steps)
 
     def _source(self, images: slice) -> Array:
         """The images with their padding."""
@@ -119,14 +122,9 @@ class Gather:
             sizes = zip(windows.before, windows.sizes, windows.after, strict=True)
             shape = (part.shape[0], *map(sum, sizes), part.shape[-1])
             self._padded = self.xp.zeros(shape, part.dtype)
-            self._filled: Any = None
         padded = self._padded[: part.shape[0]]
-        if self._filled != images:
-            inner = tuple(
-                slice(b, b + n) for b, n in zip(windows.before, windows.sizes, strict=True)
-            )
-            padded[(slice(None), *inner)] = part
-            self._filled = images
+        inner = [slice(b, b + n) for b, n in zip(windows.before, windows.sizes, strict=True)]
+        padded[(slice(None), *inner)] = part
         return padded
 
 
