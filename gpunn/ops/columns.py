@@ -227,7 +227,16 @@ def gathered(
 
 
 def backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, groups: int) -> None:
-    """dW = Σ columns(x)ᵀ dy; which chunks are summed first depends on the number of threads"""
+    """dW = Σ columns(x)ᵀ dy; which chunks are summed first depends on the number of threads
+
+    Where dy has fewer channels than x, and the stride is 1, its columns are gathered instead:
+    dW = (Σ columns(dy)ᵀ x)ᵀ, the kernel mirrored.
+    """
+    if groups == 1 and set(windows.strides) == {1} and dy.shape[-1] < x.shape[-1]:
+        turned = xp.empty((*windows.kernel, dy.shape[-1], x.shape[-1]), dw.dtype)
+        backward_kernel(xp, dy, x, turned, mirrored(windows), 1)
+        dw[...] = turned[(slice(None, None, -1),) * len(windows.kernel)].swapaxes(-1, -2)
+        return
 
     def multiply(gather: Gather) -> list[Array]:
         total: list[Array] = []

@@ -39,6 +39,7 @@ def conv_cases() -> list[tuple[Windows, int, int, int]]:
         (windows("conv", (11,), (3,), (1,), (2,), "causal"), 2, 4, 1),
         (windows("conv", (5, 4, 6), (2, 3, 2), (2, 1, 2), (1, 1, 1), "same"), 2, 4, 2),
         (windows("conv", (17, 19), (1, 2), (1, 1), (1, 1), "same"), 2, 3, 1),
+        (windows("conv", (6, 7), (3, 2), (1, 1), (1, 2), "same"), 5, 3, 1),
         (windows("conv", (7, 6), (3, 2), (1, 1), (1, 1), "same").first((6, 4)), 3, 4, 1),
         (windows("conv", (5, 5), (1, 1), (1, 1), (1, 1), "valid").first((4, 4)), 4, 3, 1),
     ]

@@ -23,6 +23,7 @@ from gpunn.ops.rnn_steps import (
     SIZES,
     STAGED,
     at,
+    by_gate,
     history,
     launch,
     masks,
@@ -56,7 +57,7 @@ class _Forward:
         xp, (z, r, g) = self.xp, self.blocks
         if self.bias is not None:
             a += self.bias
-        (x_z, x_r, x_g), (a_z, a_r, a_n) = _by_gate(gates), _by_gate(a)
+        (x_z, x_r, x_g), (a_z, a_r, a_n) = by_gate(gates, 3), by_gate(a, 3)
         xp.add(x_z, a_z, out=z)
         xp.add(x_r, a_r, out=r)
         sigmoid(xp, self.blocks[:2])
@@ -67,14 +68,9 @@ class _Forward:
         xp.subtract(h_prev, g, out=h)
         h *= z
         h += g
-        xp.copyto(_by_gate(gates), self.blocks)
+        xp.copyto(by_gate(gates, 3), self.blocks)
         if mask is not None:
             xp.copyto(h, h_prev, where=~mask[:, None])
-
-
-def _by_gate(rows: Array) -> Array:
-    """(B, 3H) seen as (3, B, H)"""
-    return rows.reshape(len(rows), 3, -1).swapaxes(0, 1)
 
 
 class _Backward:
@@ -91,7 +87,7 @@ class _Backward:
     ) -> None:  # fmt: skip
         xp, d, work = self.xp, self.blocks[0], self.blocks[1]
         y, dx = self.blocks[2:5], self.blocks[5:]
-        xp.copyto(y, _by_gate(gates))
+        xp.copyto(y, by_gate(gates, 3))
         xp.add(dh, carry, out=d)
         if dy is not None:
             d += dy
@@ -104,9 +100,9 @@ class _Backward:
             off = ~mask[:, None]
             xp.copyto(dx, 0, where=off)
             xp.copyto(carry, d, where=off)
-        xp.copyto(_by_gate(dgates), dx)
+        xp.copyto(by_gate(dgates, 3), dx)
         dg *= r
-        xp.copyto(_by_gate(da), dx)
+        xp.copyto(by_gate(da, 3), dx)
 
 
 def update_backward(xp: Any, y: Any, h_prev: Array, d: Array, dx: Any, work: Array) -> None:

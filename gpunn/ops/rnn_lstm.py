@@ -21,8 +21,8 @@ from gpunn.ops.gemm import shared_product
 from gpunn.ops.rnn_steps import (
     SIZES,
     STAGED,
-    Squash,
     at,
+    by_gate,
     history,
     launch,
     masks,
@@ -34,31 +34,33 @@ from gpunn.ops.rnn_steps import (
     wide,
 )
 
-GATES = "ssts"  # σ, σ, tanh, σ
-
-
-def _parts(rows: Array) -> tuple[Array, Array, Array, Array]:
-    h = rows.shape[1] // 4
-    return rows[:, :h], rows[:, h : 2 * h], rows[:, 2 * h : 3 * h], rows[:, 3 * h :]
-
-
 # --- one step ---
 
 
 class _Forward:
-    """A step on the CPU, with the work arrays of all steps."""
+    """A step on the CPU, with the work arrays of all steps.
+
+    tanh(z) = 2 σ(2 z) - 1, so that one `exp` does all gates: it takes half the time of `tanh`.
+    """
 
     def __init__(self, xp: Any, gates: Array):
-        self.xp, self.squash = xp, Squash(xp, gates, GATES)
+        self.xp = xp
+        self.height = xp.ones_like(gates)  # whole arrays: NumPy's loops are then long
+        by_gate(self.height, 4)[2] = 2
+        self.rate = -self.height
         self.product = xp.empty((len(gates), gates.shape[1] // 4), gates.dtype)
 
     def __call__(
         self, gates: Array, a: Array, h_prev: Array, c_prev: Array, mask: Any, h: Array, c: Array
     ) -> None:
         xp = self.xp
+        i, f, g, o = by_gate(gates, 4)
         gates += a
-        self.squash.forward(gates)
-        i, f, g, o = _parts(gates)
+        gates *= self.rate
+        xp.exp(gates, out=gates)
+        gates += 1
+        xp.divide(self.height, gates, out=gates)
+        g -= 1
         xp.multiply(f, c_prev, out=c)
         xp.multiply(i, g, out=self.product)
         c += self.product
@@ -71,45 +73,47 @@ class _Forward:
 
 
 class _Backward:
-    """The gradients of a step on the CPU, with the work arrays of all steps."""
+    """The gradients of a step on the CPU, each gate in a block of its own."""
 
     def __init__(self, xp: Any, gates: Array):
-        self.xp, self.squash = xp, Squash(xp, gates, GATES)
-        shape = len(gates), gates.shape[1] // 4
-        self.total, self.memory = xp.empty(shape, gates.dtype), xp.empty(shape, gates.dtype)
+        self.xp = xp
+        self.blocks = xp.empty((14, len(gates), gates.shape[1] // 4), gates.dtype)
 
     def __call__(
         self, gates: Array, c_prev: Array, c: Array, mask: Any, dy: Array | None, dh: Array,
         carry: Array | None, dc: Array, dz: Array,
     ) -> None:  # fmt: skip
-        xp, total, t = self.xp, self.total, self.memory
-        if dy is None:
-            xp.copyto(total, dh)
-        else:
-            xp.add(dh, dy, out=total)
+        xp, blocks = self.xp, self.blocks
+        y, dx, slope, t, sums = blocks[:4], blocks[4:8], blocks[8:12], blocks[12], blocks[13]
+        (i, f, g, o), (di, df, dg, do) = y, dx
+        xp.copyto(y, by_gate(gates, 4))
+        total = dh if dy is None else xp.add(dh, dy, out=sums)
         if mask is not None:
-            total += carry
+            total = xp.add(total, carry, out=sums)
             on = mask[:, None]
             xp.multiply(total, ~on, out=carry)
             total *= on
             passed = dc * ~on
             dc *= on
-        (i, f, g, o), (zi, zf, zg, zo) = _parts(gates), _parts(dz)
         xp.tanh(c, out=t)
-        xp.multiply(total, t, out=zo)
+        xp.multiply(total, t, out=do)
         t *= t
         xp.subtract(1, t, out=t)
         t *= o
         t *= total
         dc += t
-        xp.multiply(dc, g, out=zi)
-        xp.multiply(dc, c_prev, out=zf)
-        xp.multiply(dc, i, out=zg)
+        xp.multiply(dc, g, out=di)
+        xp.multiply(dc, c_prev, out=df)
+        xp.multiply(dc, i, out=dg)
         dc *= f
-        self.squash.backward(gates, dz)
+        xp.subtract(1, y, out=slope)  # σ' = y (1 - y), tanh' = (1 + y) (1 - y)
+        g += 1
+        dx *= slope
+        dx *= y
         if mask is not None:
-            xp.copyto(dz, 0, where=~on)
+            xp.copyto(dx, 0, where=~on)
             dc += passed
+        xp.copyto(by_gate(dz, 4), dx)
 
 
 def _cell_examples(rng: np.random.Generator, dtype: str) -> Any:
