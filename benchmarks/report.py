@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+_SETTINGS = ("hardware", "threads", "device", "precision", "quick")
 PARTS = {
     "outside": "outside the recorded program",
     "loop": "  of which the loop around the step",
@@ -80,9 +81,28 @@ def default_path(result: dict[str, Any]) -> Path:
 
 
 def write(result: dict[str, Any], path: Path) -> None:
-    """Write the JSON."""
+    """Write the JSON. What a file of the same settings has besides stays in it."""
+    from gpunn.utils.files import replacing
+
+    for found in result["workloads"].values():
+        found["date"] = result["date"]
+    if path.exists():
+        result = _merged(json.loads(path.read_text(encoding="utf-8")), result)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    with replacing(path) as file:
+        file.write(json.dumps(result, indent=1).encode() + b"\n")
+
+
+def _merged(before: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """The result with what an earlier one had besides, workloads with their `earlier_runs`."""
+    if any(before.get(name) != result[name] for name in _SETTINGS):
+        return result
+    workloads = dict(before["workloads"])
+    for name, found in result["workloads"].items():
+        old = workloads.get(name)
+        earlier = [] if old is None else [*old.pop("earlier_runs", []), old]
+        workloads[name] = {**found, "earlier_runs": earlier} if earlier else found
+    return {**before, **result, "workloads": workloads}
 
 
 def race_table(name: str, result: dict[str, Any], console: Console) -> None:

@@ -198,5 +198,31 @@ def test_the_default_path_names_hardware_and_date():
     assert report.default_path(result).name.startswith("nvidia-h200-")
 
 
+def a_run(date, threads=1, **workloads):
+    result = {**report.header(threads, "cpu", False), "date": date}
+    return {**result, "workloads": {name: {"rows": rows} for name, rows in workloads.items()}}
+
+
+def test_a_file_keeps_what_is_not_run_again(tmp_path):
+    path = tmp_path / "result.json"
+    report.write({**a_run("day 1", mlp=[1], lstm=[2]), "size": {"megabytes": 3}}, path)
+    report.write(a_run("day 2", mlp=[4]), path)
+    report.write(a_run("day 3", mlp=[5], gru=[6]), path)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["date"] == "day 3" and found["size"] == {"megabytes": 3}
+    assert found["workloads"] == {
+        "mlp": {
+            "rows": [5],
+            "date": "day 3",
+            "earlier_runs": [{"rows": [1], "date": "day 1"}, {"rows": [4], "date": "day 2"}],
+        },
+        "lstm": {"rows": [2], "date": "day 1"},
+        "gru": {"rows": [6], "date": "day 3"},
+    }
+    report.write(a_run("day 4", threads=2, mlp=[7]), path)  # other settings: another file's rows
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["workloads"] == {"mlp": {"rows": [7], "date": "day 4"}} and "size" not in found
+
+
 def test_the_cpu_has_a_name():
     assert report.cpu_name()
