@@ -153,7 +153,7 @@ def sigmoid_cross_entropy(xp: Any, x: Array, target: Array, loss: Array, dx: Arr
     _row_means(xp, xp.maximum(x, 0) - x * target + log1p, loss)
     sigmoid = (e + (x >= 0) * (1 - e)) / u  # 1 / u or e / u
     xp.subtract(sigmoid, target, out=dx)
-    dx *= 1 / x.shape[1]
+    dx /= x.shape[1]
 
 
 @_loss_kernel(lambda rng, r, n: rng.uniform(0.02, 0.98, (r, n)), _binary, epsilon=1e-7)

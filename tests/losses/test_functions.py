@@ -133,6 +133,16 @@ def test_extreme_logits(name):
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("target", [0, 1, 0.3])
+def test_binary_losses_are_exact_down_to_the_smallest(target):
+    logits = np.linspace(-80, 80, 2001).astype("float32")
+    wide = logits.astype("float64")
+    exact = np.maximum(wide, 0) - wide * np.float32(target) + np.log1p(np.exp(-abs(wide)))
+    targets = np.full((2001, 1), target, "float32")
+    found = losses.binary_crossentropy(targets, logits[:, None], from_logits=True).numpy()
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+
+
 def test_extreme_logits_of_labels():
     logits = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4]], "float32")
     found = compare(SPARSE, np.array([1, 2]), logits, from_logits=True)
