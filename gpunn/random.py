@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.arguments import as_shape
+from gpunn.arguments import as_shape, is_whole
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
@@ -31,7 +31,7 @@ class SeedGenerator(Configurable):
     """
 
     def __init__(self, seed: int | None = None, name: str | None = None):
-        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+        if seed is not None and not is_whole(seed, 0):
             raise ValueError(f"seed must be a non-negative integer or None, received {seed!r}.")
         self.seed = None if seed is None else int(seed)
         start = next_seed() if seed is None else int(seed) % 2**32

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
+
 _sequence: Any = None  # made at first use: importing np.random takes as long as much of gpunn
 
 
@@ -15,7 +17,7 @@ def set_seed(seed: int | None) -> None:
     >>> gpunn.seeding.set_seed(1)
     """
     global _sequence
-    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+    if seed is not None and not is_whole(seed, 0):
         raise ValueError(f"The seed must be a non-negative integer or None, received {seed!r}.")
     _sequence = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
 

@@ -130,6 +130,8 @@ class raw:  # noqa: N801
     arguments, the dtypes that fill the template's parameters; by default, the first array's.
     """
 
+    cooperative = False  # whether its blocks wait for each other
+
     def __init__(
         self,
         file: str,
@@ -156,6 +158,7 @@ class raw:  # noqa: N801
                 code=source_for(self.file, expression),
                 options=("-std=c++17",),
                 name_expressions=[expression],
+                enable_cooperative_groups=self.cooperative,
             )
             self._compiled[key] = module.get_function(expression)
         return self._compiled[key]

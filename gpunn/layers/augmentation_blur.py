@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpunn import ops
+from gpunn.arguments import is_whole
 from gpunn.layers.augmentation_color import Recolored, checked_range
 from gpunn.layers.augmentation_factor import overlapping
 from gpunn.random import uniform
@@ -29,12 +30,12 @@ class RandomGaussianBlur(Recolored):
     ):  # fmt: skip
         super().__init__(seed, data_format, **kwargs)
         sizes = tuple(kernel_size) if isinstance(kernel_size, (list, tuple)) else (kernel_size,) * 2
-        if len(sizes) != 2 or any(not isinstance(n, int) or n < 1 or n % 2 == 0 for n in sizes):
+        if len(sizes) != 2 or any(not is_whole(n, 1) or n % 2 == 0 for n in sizes):
             raise ValueError(
                 f"RandomGaussianBlur: kernel_size must be an odd number, or two of them, received "
                 f"{kernel_size!r}."
             )
-        self.kernel_size = sizes
+        self.kernel_size = tuple(map(int, sizes))
         self.factor = overlapping("RandomGaussianBlur", factor, 0, 1)
         self.sigma = overlapping("RandomGaussianBlur", sigma, 0, 1)
         self.value_range = checked_range("RandomGaussianBlur", value_range)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from gpunn.arguments import is_whole
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.symbolic import Node, SymbolicShape, SymbolicTensor
 from gpunn.errors import unknown_name
@@ -101,7 +100,7 @@ def _full_shape(shape: Any, batch_size: Any, batch_shape: Any) -> SymbolicShape:
     if isinstance(shape, int):
         raise ValueError(f"Input: shape must be a tuple, received {shape}. Write ({shape},).")
     lengths = (batch_size, *(shape or batch_shape or ()))
-    if not all(n is None or (isinstance(n, (int, np.integer)) and n >= 0) for n in lengths):
+    if not all(n is None or is_whole(n, 0) for n in lengths):
         raise ValueError(
             f"Input: lengths must be integers of at least 0, or None where they are not known, "
             f"received {shape if batch_shape is None else batch_shape!r}"

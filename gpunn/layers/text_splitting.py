@@ -40,7 +40,8 @@ def checked_widths(ngrams: Any) -> tuple[int, ...] | None:
             f"TextVectorization: ngrams must be None, a positive integer or a tuple of them, "
             f"received {ngrams!r}."
         )
-    return widths if isinstance(ngrams, (tuple, list)) else tuple(range(1, ngrams + 1))
+    widths = tuple(map(int, widths))
+    return widths if isinstance(ngrams, (tuple, list)) else tuple(range(1, widths[0] + 1))
 
 
 def joined(tokens: Sequence[str], widths: tuple[int, ...]) -> list[str]:

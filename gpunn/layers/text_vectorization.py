@@ -66,7 +66,7 @@ class TextVectorization(HostLayer):
                 f"output_mode='int', received {length!r} and output_mode={self.output_mode!r}."
             )
         self.standardize, self.split, self.encoding = standardize, split, encoding
-        self.ngrams, self._widths = ngrams, checked_widths(ngrams)
+        self.ngrams = checked_widths(ngrams)
         self.output_sequence_length = length
         self._lookup_layer = StringLookup(
             max_tokens,
@@ -139,8 +139,8 @@ class TextVectorization(HostLayer):
                 )
             single = texts.ndim == 0
             documents = self._splitted(texts.reshape(-1))
-        if self._widths is not None:
-            documents = [joined(document, self._widths) for document in documents]
+        if self.ngrams is not None:
+            documents = [joined(document, self.ngrams) for document in documents]
         return documents, single
 
     def _standardized(self, texts: np.ndarray) -> np.ndarray:

@@ -227,16 +227,26 @@ def gathered(
 
 
 def backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, groups: int) -> None:
-    """dW = Σ columns(x)ᵀ dy; which chunks are summed first depends on the number of threads
+    """dW = Σ columns(x)ᵀ dy: for stride 1 of the columns of dy, where they are less work
 
-    Where dy has fewer channels than x, and the stride is 1, its columns are gathered instead:
-    dW = (Σ columns(dy)ᵀ x)ᵀ, the kernel mirrored.
+    dW = (Σ columns(dy)ᵀ x)ᵀ is the mirrored kernel's. It pays where dy has at most half as many
+    channels and not many more positions: as many windows as x has pixels are multiplied then.
     """
-    if groups == 1 and set(windows.strides) == {1} and dy.shape[-1] < x.shape[-1]:
+    out, sizes = prod(windows.out), prod(windows.sizes)
+    bytes_of_x, bytes_of_dy = out * column_bytes(x, windows), sizes * column_bytes(dy, windows)
+    fewer = 2 * bytes_of_dy <= bytes_of_x and sizes <= 2 * out
+    if groups == 1 and set(windows.strides) == {1} and fewer:
         turned = xp.empty((*windows.kernel, dy.shape[-1], x.shape[-1]), dw.dtype)
-        backward_kernel(xp, dy, x, turned, mirrored(windows), 1)
+        _sum_of_products(xp, dy, x, turned, mirrored(windows), 1)
         dw[...] = turned[(slice(None, None, -1),) * len(windows.kernel)].swapaxes(-1, -2)
-        return
+    else:
+        _sum_of_products(xp, x, dy, dw, windows, groups)
+
+
+def _sum_of_products(
+    xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, groups: int
+) -> None:
+    """dW = Σ columns(x)ᵀ dy; which chunks are summed first depends on the number of threads"""
 
     def multiply(gather: Gather) -> list[Array]:
         total: list[Array] = []

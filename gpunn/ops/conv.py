@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.op import Joint, grad_like, op
 from gpunn.autodiff.symbolic import Spec, SymbolicShape
 from gpunn.backend.devices import empty, empty_like
@@ -263,10 +264,10 @@ def output_padding_of(value: Any, strides: tuple[int, ...]) -> tuple[int, ...]:
     """One number for each axis, smaller than its stride."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * len(strides)
     if len(values) != len(strides) or any(
-        not isinstance(v, int) or not 0 <= v < s for v, s in zip(values, strides, strict=False)
+        not is_whole(v, 0) or v >= s for v, s in zip(values, strides, strict=False)
     ):
         raise ValueError(
             f"conv_transpose: output_padding must be 0 or more and smaller than the stride on each "
             f"axis (strides {strides}), received {value!r}."
         )
-    return values
+    return tuple(map(int, values))

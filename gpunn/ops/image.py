@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.dtypes import as_dtype, is_float
 from gpunn.errors import ShapeError, unknown_name
 from gpunn.ops.affine import affine_transform
@@ -42,8 +43,8 @@ def _axes(name: str, images: Any, data_format: str | None) -> tuple[int, int, in
 
 
 def _target(name: str, size: Any) -> tuple[int, int]:
-    whole = isinstance(size, Sequence) and all(isinstance(n, (int, np.integer)) for n in size)
-    if not whole or len(size) != 2 or any(n < 1 for n in size):
+    whole = isinstance(size, Sequence) and all(is_whole(n, 1) for n in size)
+    if not whole or len(size) != 2:
         raise ValueError(f"{name}: size must be two positive integers, received {size!r}.")
     return int(size[0]), int(size[1])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gpunn.arguments import is_whole
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.errors import ShapeError
 from gpunn.ops.composite import is_symbolic, later
@@ -80,7 +81,7 @@ def scan(
     >>> gpunn.ops.scan(lambda total, x: (total + x, total + x), 0, gpunn.ops.arange(5))
     """
     must_be_function("scan", "f", f)
-    if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
+    if not isinstance(unroll, bool) and not is_whole(unroll, 1):
         raise ValueError(f"scan: unroll must be a bool or a positive integer, received {unroll!r}.")
     carry, xs = tensors(init), tensors(xs)
     steps = _common_length("scan", xs, length)

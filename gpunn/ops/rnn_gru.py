@@ -78,15 +78,14 @@ class _Backward:
 
     def __init__(self, xp: Any, gates: Array):
         self.xp = xp
-        blocks = 8, len(gates), gates.shape[1] // 3
-        self.blocks = xp.empty(blocks, gates.dtype)
+        b = xp.empty((8, len(gates), gates.shape[1] // 3), gates.dtype)
+        self.blocks = b[:3], b[3:6], b[6], b[7]
 
     def __call__(
         self, gates: Array, n: Array, h_prev: Array, mask: Any, dy: Array | None, dh: Array,
         carry: Array, dgates: Array, da: Array,
     ) -> None:  # fmt: skip
-        xp, d, work = self.xp, self.blocks[0], self.blocks[1]
-        y, dx = self.blocks[2:5], self.blocks[5:]
+        xp, (y, dx, d, work) = self.xp, self.blocks
         xp.copyto(y, by_gate(gates, 3))
         xp.add(dh, carry, out=d)
         if dy is not None:

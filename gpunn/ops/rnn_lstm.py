@@ -77,14 +77,14 @@ class _Backward:
 
     def __init__(self, xp: Any, gates: Array):
         self.xp = xp
-        self.blocks = xp.empty((14, len(gates), gates.shape[1] // 4), gates.dtype)
+        b = xp.empty((14, len(gates), gates.shape[1] // 4), gates.dtype)
+        self.blocks = b[:4], b[4:8], b[8:12], b[12], b[13]
 
     def __call__(
         self, gates: Array, c_prev: Array, c: Array, mask: Any, dy: Array | None, dh: Array,
         carry: Array | None, dc: Array, dz: Array,
     ) -> None:  # fmt: skip
-        xp, blocks = self.xp, self.blocks
-        y, dx, slope, t, sums = blocks[:4], blocks[4:8], blocks[8:12], blocks[12], blocks[13]
+        xp, (y, dx, slope, t, sums) = self.xp, self.blocks
         (i, f, g, o), (di, df, dg, do) = y, dx
         xp.copyto(y, by_gate(gates, 4))
         total = dh if dy is None else xp.add(dh, dy, out=sums)

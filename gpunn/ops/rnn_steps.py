@@ -17,7 +17,7 @@ import numpy as np
 
 from gpunn.autodiff.dtypes import is_float
 from gpunn.backend import cublaslt, devices
-from gpunn.backend.cuda import blocks, contiguous, raw, source_for
+from gpunn.backend.cuda import blocks, contiguous, raw
 from gpunn.backend.devices import empty
 from gpunn.backend.kernel import Kernel
 from gpunn.backend.protocol import Array
@@ -68,6 +68,8 @@ class persistent(raw):  # noqa: N801
     All of its blocks must be resident at once: there may be no more of them than multiprocessors.
     """
 
+    cooperative = True
+
     def __init__(self, file: str, function: str, launch: Callable, by_steps: Callable[..., Any]):
         super().__init__(file, function, launch)
         self.by_steps = by_steps
@@ -84,18 +86,6 @@ class persistent(raw):  # noqa: N801
         function = self.build(cupy, self.expression(arrays, options))
         function(grid, block, (*pointers, *arguments), shared_mem=shared)
         return None
-
-    def build(self, cupy: Any, expression: str) -> Any:
-        key = (id(cupy), expression)
-        if key not in self._compiled:
-            module = cupy.RawModule(
-                code=source_for(self.file, expression),
-                options=("-std=c++17",),
-                name_expressions=[expression],
-                enable_cooperative_groups=True,
-            )
-            self._compiled[key] = module.get_function(expression)
-        return self._compiled[key]
 
 
 def resident(

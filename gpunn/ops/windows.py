@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import config
+from gpunn.arguments import is_whole
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.errors import ShapeError, unknown_name
 
@@ -32,8 +33,7 @@ def data_format(value: str | None) -> str:
 def per_axis(name: str, what: str, value: Any, rank: int) -> tuple[int, ...]:
     """One positive integer for each spatial axis, of one for all or of a sequence."""
     values = tuple(value) if isinstance(value, Sequence) else (value,) * rank
-    whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)
-    if len(values) != rank or not whole or any(v < 1 for v in values):
+    if len(values) != rank or not all(is_whole(v, 1) for v in values):
         several = f" or {rank} of them" if rank > 1 else ""
         raise ValueError(f"{name}: {what} must be a positive integer{several}, received {value!r}.")
     return tuple(int(v) for v in values)

@@ -112,7 +112,7 @@ class ArrayData:
         if self.size == 0:
             raise ValueError("The data is empty: x has 0 samples. Check how it was loaded.")
         self.steps = -(-self.size // self.batch_size)
-        self.buffers: Any = None  # that shuffled batches are gathered into
+        self.buffers: Any = None  # for whole shuffled batches; None: each in arrays of its own
 
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
         """Two data sets: all but the last fraction of the samples, and these."""
@@ -143,7 +143,8 @@ class ArrayData:
     def batches(self, generator: np.random.Generator | None = None) -> Iterator[Batch]:
         """One epoch of host (or GPU) arrays, shuffled where a generator is given.
 
-        Shuffled batches are gathered into the same arrays each time: use one before the next.
+        Shuffled batches of full size are gathered into `buffers`, where there are any: use one
+        before the next.
         """
         if generator is None:
             for start in range(0, self.size, self.batch_size):
@@ -151,13 +152,12 @@ class ArrayData:
             return
         order = generator.permutation(self.size)
         whole = self.size - self.size % self.batch_size
-        if self.buffers is None:
-            self.buffers = self.empty_batch()
-        for start in range(0, whole, self.batch_size):
-            rows = order[start : start + self.batch_size]
-            yield map_pairs(partial(_gather, rows), self.parts, self.buffers)
-        if whole < self.size:
-            yield self._cut(partial(_gather, order[whole:]))
+        for start in range(0, self.size, self.batch_size):
+            gather = partial(_gather, order[start : start + self.batch_size])
+            if self.buffers is None or start == whole:
+                yield self._cut(gather)
+            else:
+                yield map_pairs(gather, self.parts, self.buffers)
 
     def empty_batch(self) -> Any:
         """Host arrays for a whole batch; None for what lies on a GPU."""
@@ -170,7 +170,7 @@ class ArrayData:
     def _buffer(self, array: Array) -> Array | None:
         if not isinstance(array, np.ndarray):
             return None
-        return np.empty((self.batch_size, *array.shape[1:]), array.dtype)
+        return np.empty((min(self.batch_size, self.size), *array.shape[1:]), array.dtype)
 
 
 def _gather(rows: np.ndarray, array: Array, into: np.ndarray | None = None) -> Array:

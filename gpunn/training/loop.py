@@ -100,9 +100,6 @@ class Loop:
         generator = host_generator(next_seed(), 0) if shuffle else None
         source = _Source(data, generator, steps)
         step = self._checked_step(data)
-        if step and isinstance(data, ArrayData) and shuffle and not callbacks.using(*_BEFORE):
-            source.lent = True
-            data.buffers = step.host_inputs(data.empty_batch())
         if validation is not None:
             self._checked_step(validation)
         with _closing(callbacks), InterruptBetweenSteps() as interrupt:
@@ -164,15 +161,16 @@ class Loop:
         """The steps of one epoch; None where the data has run out."""
         before = callbacks.using(*_BEFORE)
         after = callbacks.using("on_train_batch_end", "on_batch_end")
+        source.lend(None if before else step)
         together = self.model.steps_per_execution
         number = -1
         for number, batch in enumerate(source.epoch()):
+            if number % together == 0:
+                _call(before, number, {})
             if step is None or not step.has_optimizer():  # a callback may compile
                 step = self.model.step_for(batch[0])
             if isinstance(source.data, IterableData):
                 self.check(step, batch)
-            if number % together == 0:
-                _call(before, number, {})
             self.own = step.train(*batch, owned=source.lent)
             self.trained = True
             if number % together == together - 1:
@@ -314,9 +312,16 @@ class _Source:
 
     def __init__(self, data: Data, generator: np.random.Generator | None, steps: int | None):
         self.data, self.generator, self.steps = data, generator, steps
-        self.lent = False  # whether batches are made in arrays that a recorded step may read
+        self.lent = False  # whether batches are made where a recorded step reads them
         self._pass: Iterator[Batch] | None = None
         self._seen = 0  # batches of this pass
+
+    def lend(self, step: Step | None) -> None:
+        """Make shuffled batches where this step reads them; None: each in arrays of its own."""
+        data = self.data
+        if isinstance(data, ArrayData) and self.generator is not None:
+            data.buffers = None if step is None else step.place_for(data.empty_batch())
+            self.lent = data.buffers is not None
 
     def epoch(self) -> Iterator[Batch]:
         """The batches of the next epoch; fewer than `steps` where a pass ends."""

@@ -104,11 +104,18 @@ class Step:
         function = self._own_train if "train_step" in self._own else self._train
         return self._run("train", function, (x, y, sample_weight), owned)
 
-    def host_inputs(self, batch: Batch) -> Any:
-        """The host arrays that a recorded `train` reads for such batches; None before there are."""
+    def place_for(self, batch: Batch) -> Any:
+        """Where to make such batches: in the inputs of a recorded `train`, which are not copied.
+
+        That is `batch` before there are any. None: what runs eagerly may keep its batches.
+        """
         recordings = self.recordings.get("train")
-        recorded = None if recordings is None else recordings.known(signature(batch))
-        return None if recorded is None else recorded.host_inputs()
+        if recordings is None:
+            return None
+        recorded = recordings.known(signature(batch))
+        if recorded is None:
+            return batch
+        return None if recorded.problem is not None else recorded.host_inputs() or batch
 
     def test(self, x: Any, y: Any, sample_weight: Any) -> Any:
         """Count one batch in the metrics. Returns what the model's own `test_step` returns."""

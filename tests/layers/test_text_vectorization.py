@@ -1,5 +1,6 @@
 """TextVectorization, by the examples of Keras' documentation and plain Python."""
 
+import json
 import math
 import string
 from collections import Counter
@@ -91,7 +92,8 @@ def test_ngrams():
         layer.adapt(["a b c", "d"])
         return sorted(layer.get_vocabulary(False))
 
-    assert grams(2) == ["a", "a b", "b", "b c", "c", "d"]
+    assert grams(2) == grams(np.int64(2)) == ["a", "a b", "b", "b c", "c", "d"]
+    json.dumps(layers.TextVectorization(ngrams=np.int64(2)).get_config())
     assert grams((3,)) == ["a b c"]
     assert grams((1, 3)) == ["a", "a b c", "b", "c", "d"]
     layer = layers.TextVectorization(ngrams=(2, 1), vocabulary=["a", "b", "a b", "b a"])

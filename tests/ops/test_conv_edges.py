@@ -9,7 +9,7 @@ from gpunn import ops
 from gpunn.autodiff.symbolic import SymbolicTensor
 from gpunn.backend import devices
 from gpunn.errors import ShapeError
-from gpunn.ops import conv_kernels
+from gpunn.ops import columns, conv_kernels
 from gpunn.ops.conv import convolution
 from gpunn.ops.windows import windows
 from tests.ops.cases_conv import convolved, depthwise, transposed
@@ -234,3 +234,36 @@ def test_unknown_channels():
         ShapeError, match="conv: the None channels of the inputs must be a multiple"
     ):
         ops.conv(SymbolicTensor((2, 5, 6, None)), ones(3, 3, 4, 2))
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "channels", "padding", "turned"),
+    [
+        (16, 3, (16, 8), "same", True),
+        (16, 3, (8, 16), "same", False),
+        (7, 7, (16, 2), "valid", False),  # one window, but 49 pixels
+        (8, 5, (32, 4), "valid", False),
+    ],
+)
+def test_which_columns_the_kernels_gradient_multiplies(
+    monkeypatch, size, kernel, channels, padding, turned
+):
+    """Those of dy where they are less work; either way the sum over all windows."""
+    geometry = windows("conv", (size, size), (kernel, kernel), (1, 1), (1, 1), padding)
+    x, dy = normal(2, size, size, channels[0]), normal(2, *geometry.out, channels[1])
+    multiplied = []
+
+    def noted(xp, a, b, out, original=columns._matmul):
+        multiplied.append(out.size * a.shape[-1])
+        original(xp, a, b, out)
+
+    monkeypatch.setattr(columns, "_matmul", noted)
+    dw = np.full((kernel, kernel, *channels), np.nan)
+    columns.backward_kernel(np, x, dy, dw, geometry, 1)
+    count = len(x) * (size * size if turned else np.prod(geometry.out)) * dw.size
+    assert sum(multiplied) == count
+    before = kernel // 2 if padding == "same" else 0
+    wide = np.pad(x, ((0, 0), (before, before), (before, before), (0, 0)))
+    for i, j in np.ndindex(kernel, kernel):
+        seen = wide[:, i : i + geometry.out[0], j : j + geometry.out[1]]
+        np.testing.assert_allclose(dw[i, j], np.einsum("nhwc,nhwk->ck", seen, dy), rtol=1e-10)

@@ -129,6 +129,7 @@ ERRORS = [
     (lambda: ops.pad(X[0, 0], ((0, 0), (0, 4)), "symmetric"), "mirrors at most 3 elements of axis"),
     (lambda: ops.image.resize(X, (3,)), "size must be two positive integers, received .3,."),
     (lambda: ops.image.resize(X, (3, 0)), "size must be two positive integers"),
+    (lambda: ops.image.resize(X, (3, True)), "size must be two positive integers"),
     (lambda: ops.image.resize(X, 3), "size must be two positive integers, received 3"),
     (lambda: ops.image.resize(X[0, 0], (3, 3)), "rank 3 .* or 4 .* received shape .7, 3."),
     (lambda: ops.image.resize(X[:, :0], (3, 3)), "there are no pixels"),

@@ -484,10 +484,60 @@ def test_shuffled_batches_are_made_where_the_recording_reads_them(monkeypatch, s
     assert len(copied) == 44 and all(copied[22:])  # slices of the caller's arrays
 
 
-def test_a_callback_may_train_between_a_batch_and_its_step():
-    class Between(gpunn.callbacks.Callback):
+class KeepsBatches(gpunn.layers.Layer):
+    """Hands its input on, and keeps it."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def call(self, x):
+        self.kept.append(x)
+        return x
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_batches_that_a_layer_keeps_stay_as_they_are(run_eagerly):
+    numbers = np.arange(32, dtype="float32")[:, None]
+    layer = KeepsBatches()
+    model = gpunn.Sequential([gpunn.Input((1,)), layer, gpunn.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=run_eagerly)
+    model.fit(numbers, numbers, batch_size=8, verbose=0, epochs=2)
+    kept = np.concatenate([x.numpy() for x in layer.kept[-8:]])
+    np.testing.assert_array_equal(np.sort(kept.ravel()), np.repeat(numbers, 2))
+
+
+def test_a_batch_size_beyond_the_data():
+    model = make(True)
+    model.fit(X, Y, batch_size=10**12, epochs=4, verbose=0)
+    assert model.optimizer.iterations.numpy() == 4
+
+
+def test_a_callback_may_compile_before_a_step():
+    class Compiles(gpunn.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
+            if batch == 1:
+                self.model.compile("sgd", "sparse_categorical_crossentropy")
+
+    model = make(True)
+    model.fit(X, Y, batch_size=30, verbose=0, callbacks=[Compiles()])
+    assert model.optimizer.iterations.numpy() == 10  # of 11 batches
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_callback_may_train_between_a_batch_and_its_step(late):
+    """`late`: one that decides to do so at the begin of the training."""
+
+    class Between(gpunn.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            if late:
+                self.on_train_batch_begin = self.train
+
+        def train(self, batch, logs=None):
             self.model.train_on_batch(X[:30], Y[:30])
+
+        if not late:
+            on_train_batch_begin = train
 
     weights = []
     for jit_compile in (False, True):
