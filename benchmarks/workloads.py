@@ -205,7 +205,13 @@ WORKLOADS = {
             steps=3, rounds=9, goals=goals(torch=1.0, keras=1.0),
         ),
         Workload(
-            "lstm_512", "LSTM(512) over 200 steps of 64 features, 10 classes, batch 16, "
+            "lstm_512", "LSTM(512) over 200 steps of 64 features, 10 classes, batch 64, "
+            "softmax cross-entropy, Adam",
+            (200, 64), (Recurrent("lstm", 512), Dense(10)), 64, "crossentropy", "adam",
+            steps=1, rounds=3, goals=goals(torch=1.1, keras=1.0),
+        ),
+        Workload(
+            "lstm_512_b16", "LSTM(512) over 200 steps of 64 features, 10 classes, batch 16, "
             "softmax cross-entropy, Adam",
             (200, 64), (Recurrent("lstm", 512), Dense(10)), 16, "crossentropy", "adam",
             steps=1, rounds=3, goals=goals(torch=1.1, keras=1.0),

@@ -126,7 +126,7 @@ def lifetimes() -> tuple[list[str], list[tuple[int, int, int, tuple]]]:
         patch.object(BufferPool, "take_back", noting_take_back),
     ):
         model.train_on_batch(x, y)
-    (step,) = model.step.recordings[model.step._train].steps.values()
+    (step,) = model.step.recordings["train"].steps.values()
     if step.program is None:
         raise RuntimeError(f"The step was not recorded: {step.problem}.")
     return [kernel.name for kernel, _, _ in step.program.calls], sorted(lives)

@@ -124,7 +124,7 @@ def draw(y: np.ndarray, found: dict[str, np.ndarray], rows: list[Scores], path: 
         if row.model in COLORS:
             marker, at = ("o", "0.5") if row.threshold == 0.5 else ("D", f"{row.threshold:.2f}")
             place = row.recall, row.precision
-            axes.plot(*place, marker, color=COLORS[row.model], markersize=8)
+            axes.plot(*place, marker, color=COLORS[row.model], markersize=8, zorder=5)
             axes.annotate(
                 f"p ≥ {at}", place, (10, 7), textcoords="offset points", weight="bold",
                 bbox={"color": "white", "alpha": 0.8, "pad": 1},

@@ -94,7 +94,10 @@ def __getattr__(name: str) -> _Any:
         _import_module("gpunn.ops")  # gives tensors their operators
         value = getattr(_import_module(_WHERE[name]), _OTHER_NAMES.get(name, name))
     else:
-        raise AttributeError(f"module 'gpunn' has no attribute '{name}'")
+        raise AttributeError(
+            f"module 'gpunn' has no attribute '{name}'. What Keras has and gpunn has not stands in "
+            f"docs/keras-differences.md."
+        )
     globals()[name] = value
     return value
 

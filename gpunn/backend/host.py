@@ -12,7 +12,10 @@ from gpunn.errors import DTypeError
 _REMEDIES = {
     "O": "Ragged rows? Pad them, by utils.pad_sequences. Missing values? Fill them or drop them.",
     "M": "Turn dates into numbers, such as days since the first of them.",
-    "U": "Text? Vectorize it by layers.TextVectorization before fit().",
+    "U": (
+        "Text? Vectorize it by layers.TextVectorization before fit(). Labels? Number them by "
+        "np.unique(y, return_inverse=True)."
+    ),
 }
 _REMEDIES |= {"m": _REMEDIES["M"], "S": _REMEDIES["U"]}
 
@@ -27,13 +30,18 @@ def numbers(value: Any, dtype: Any = None) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise DTypeError(
-            f"Cannot make a tensor of this sequence: {error}. Pad its rows to one length first."
+            f"Cannot make a tensor of this sequence: {str(error).rstrip('.')}. Pad its rows to one "
+            f"length first."
         ) from None
     if array.dtype.kind in _REMEDIES:
-        remedy = _REMEDIES[array.dtype.kind]
-        if array.dtype.kind == "O" and array.shape == ():
-            remedy = "Give a number, an array or a list."
-        what = _described(value, array)
+        remedy, what = _REMEDIES[array.dtype.kind], _described(value, array)
+        if array.dtype.kind == "O":
+            if array.shape == ():
+                remedy = "Give a number, an array or a list."
+            elif any(isinstance(v, str) for v in array.flat):
+                remedy = _REMEDIES["U"]
+            elif all(isinstance(v, Number) for v in array.flat):
+                remedy = "All are numbers: give x.astype('float32')."
         raise DTypeError(f"gpunn computes with numbers, received {what}. {remedy}")
     return array if dtype is None else array.astype(dtype, copy=False)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpunn import ops
 from gpunn.autodiff.symbolic import SymbolicShape
-from gpunn.errors import unknown_name
+from gpunn.errors import described, unknown_name
 from gpunn.layers.layer import Layer
 from gpunn.layers.rnn import RNN
 from gpunn.objects import serialize
@@ -36,6 +36,11 @@ class Bidirectional(Layer):
         for name, value in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(value, Layer) and (name == "layer" or value is not None):
                 raise ValueError(f"Bidirectional: {name} must be a layer, received {value!r}.")
+            if value is not None and not hasattr(value, "go_backwards"):
+                raise ValueError(
+                    f"Bidirectional: {name} must be a recurrent layer, with go_backwards, received "
+                    f"{value!r}."
+                )
         if merge_mode not in _MODES:
             raise unknown_name("merge_mode", str(merge_mode), [str(m) for m in _MODES])
         super().__init__(**kwargs)
@@ -84,6 +89,12 @@ class Bidirectional(Layer):
         first = second = None
         if initial_state is not None:
             count = len(self.forward_layer.state_size)
+            wanted = count + len(self.backward_layer.state_size)
+            if not isinstance(initial_state, (list, tuple)) or len(initial_state) != wanted:
+                raise ValueError(
+                    f"Bidirectional '{self.name}': initial_state must be a list of {wanted}, those "
+                    f"of the forward layer first, received {described(initial_state)}."
+                )
             first, second = initial_state[:count], initial_state[count:]
         y = self.forward_layer(sequences, **_given(first, mask))
         back = self.backward_layer(sequences, **_given(second, mask))

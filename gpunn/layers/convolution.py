@@ -59,10 +59,10 @@ class Convolution(Layer):
         """The channels of the input; from now on no other number is taken."""
         axis = -1 if self.data_format == "channels_last" else 1
         channels = input_shape[axis]
-        if channels is None:
+        if not channels:
             raise ValueError(
-                f"{type(self).__name__} '{self.name}': the channels of the input must be known, "
-                f"received shape {input_shape} with data_format '{self.data_format}'."
+                f"{type(self).__name__} '{self.name}': the channels of the input must be known and "
+                f"not 0, received shape {input_shape} with data_format '{self.data_format}'."
             )
         ndim = self.rank + 2
         self.input_spec = InputSpec(min_ndim=ndim, max_ndim=ndim, axes={axis: channels})

@@ -82,7 +82,7 @@ class Embedding(Layer):
         return super()._as_input(value, positional)
 
     def call(self, inputs: Any) -> Any:
-        indices = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
+        indices = inputs if inputs.dtype == "int32" else ops.cast(inputs, "int64")
         owner = f"Embedding '{self.name}'"
         rows = take_rows(self.embeddings, indices, owner=owner, alarm=self._alarm)
         outputs = ops.cast(rows, self.compute_dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpunn.autodiff.dtypes import as_dtype
@@ -48,7 +48,7 @@ class InputSpec:
         if problem:
             raise ShapeError(
                 f"Input of layer '{layer_name}' is incompatible with the layer: {problem}. "
-                f"Full shape received: {shape}."
+                f"Full shape received: {shape}.{self._remedy(shape)}"
             )
         if self.dtype is not None and as_dtype(x.dtype).name != self.dtype:
             raise ValueError(
@@ -73,6 +73,14 @@ class InputSpec:
             if None not in (length, found) and length != found:
                 return f"expected shape={self.shape}, found shape={shape}"
         return None
+
+    def _remedy(self, shape: SymbolicShape) -> str:
+        """What is missing most often."""
+        wanted = self.min_ndim if self.ndim is None else self.ndim
+        if wanted != len(shape) + 1:
+            return ""
+        last = " a recurrent layer before it needs return_sequences=True;" if wanted == 3 else ""
+        return f" One axis is missing:{last} x[None] is a batch of one, x[..., None] has a channel."
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -107,6 +115,32 @@ def nothing_received(layer_name: str) -> ValueError:
     return ValueError(
         f"Layer '{layer_name}' takes tensors or arrays, received None. Does the call() of the "
         f"layer before it return nothing?"
+    )
+
+
+def no_tensor(layer_name: str, value: Any) -> ValueError:
+    """The error of a layer that is called with something else, by position."""
+    remedy = "Pass settings by keyword, lists of numbers as np.asarray(...)."
+    if hasattr(value, "compute_output_shape"):
+        remedy = "Call that layer first, and pass on what it returns."
+    return ValueError(
+        f"Layer '{layer_name}' takes tensors or arrays as positional arguments, received "
+        f"{value!r} ({type(value).__name__}). {remedy}"
+    )
+
+
+def missing_inputs(
+    layer_name: str, parameters: Sequence[str] = (), names: Sequence[str] = ()
+) -> Exception:
+    """The error of a layer without inputs, or without those for these parameters of `build`."""
+    absent = [parameter.removesuffix("_shape") for parameter in parameters]
+    if not absent:
+        return TypeError(f"Layer '{layer_name}' was called without inputs: write layer(x).")
+    if set(absent) <= set(names):
+        return TypeError(f"Layer '{layer_name}' was called without {', '.join(absent)}.")
+    return ValueError(
+        f"Layer '{layer_name}': build() asks for {list(parameters)}, but call() has the arguments "
+        f"{list(names)}. Name the parameters of build() <argument>_shape."
     )
 
 

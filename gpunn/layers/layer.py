@@ -15,11 +15,11 @@ from gpunn.autodiff.tensor import Tensor
 from gpunn.autodiff.variable import Variable, name_scope
 from gpunn.changes import note_change, note_switch
 from gpunn.dtype_policies import DTypePolicy
-from gpunn.errors import SymbolicError, unknown_name
+from gpunn.errors import ShapeError, SymbolicError, unknown_name
 from gpunn.layers.connecting import Connected, has_unknown_lengths, traced
 from gpunn.layers.context import calls, layer_call, outside_calls
 from gpunn.layers.describing import Described
-from gpunn.layers.input_spec import check_inputs, nothing_received
+from gpunn.layers.input_spec import check_inputs, missing_inputs, no_tensor, nothing_received
 from gpunn.layers.signature import attach_masks, build_parameters, call_signature, mask_of
 from gpunn.layers.stateless import Stateless
 from gpunn.layers.tracking import Tracked
@@ -280,6 +280,8 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         except Exception as error:  # it may need values, or the lengths for which others stood in
             may_need = unknown or tracing.on or isinstance(error, SymbolicError)
             if not (may_need and self._declares_outputs()):
+                if isinstance(error, ShapeError) and "'" not in str(error).partition(":")[0]:
+                    error.args = (f"{type(self).__name__} '{self.name}', {error}",)
                 raise
             return self._declared(args, kwargs)
 
@@ -301,10 +303,7 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__"):
             return self._as_input(Tensor(asarray(value)))
         if positional:
-            raise ValueError(
-                f"Layer '{self.name}' takes tensors or arrays as positional arguments, received "
-                f"{value!r} ({type(value).__name__}). Pass settings by keyword."
-            )
+            raise no_tensor(self.name, value)
         return value
 
     def _cast(self, x: Any) -> Any:
@@ -323,6 +322,8 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         if args and args[0] is None and not self._is_users:
             raise nothing_received(self.name)
         shapes = {name: _shapes(v) for name, v in {**dict(zip(names, args)), **kwargs}.items()}
+        if not shapes and not self._is_users:
+            raise missing_inputs(self.name)
         wanted = build_parameters(type(self).build)
         if len(wanted) == 1:
             self.build(next(iter(shapes.values()), None))
@@ -330,10 +331,7 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         given = {f"{name}_shape": shape for name, shape in shapes.items() if shape is not None}
         missing = [p for p, needed in wanted.items() if needed and p not in given]
         if missing:
-            raise ValueError(
-                f"Layer '{self.name}': build() asks for {missing}, but call() has the arguments "
-                f"{list(names)}. Name the parameters of build() <argument>_shape."
-            )
+            raise missing_inputs(self.name, missing, names)
         self.build(**{p: given[p] for p in wanted if p in given})
 
     def _attach_mask(self, inputs: Any, outputs: Any, mask: Any) -> None:
@@ -364,6 +362,8 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
                 f"{type(self).__name__}.__init__() must call super().__init__() before all else."
             )
         hint = "" if self.built else " It is not built yet: weights are made at the first call."
+        if name in ("save", "save_weights", "load_weights", "export"):
+            hint = " Models cannot be saved yet: see docs/keras-differences.md."
         raise AttributeError(f"Layer '{self.name}' has no attribute '{name}'.{hint}")
 
     def __repr__(self) -> str:

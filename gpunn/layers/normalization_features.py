@@ -65,6 +65,8 @@ class LayerNormalization(Normalizing):
         self.axis = sorted(self.axis) if isinstance(self.axis, list) else [self.axis]
         normalize_axes(f"LayerNormalization '{self.name}'", tuple(self.axis), len(input_shape))
         shape = self._lengths(input_shape, self.axis)
+        axes = dict(zip(self.axis, shape, strict=True))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
         rms = self.rms_scaling
         self._add_parameters(shape, self.scale or rms, self.center and not rms)
 

@@ -205,14 +205,24 @@ class Normalization(Layer):
             self.count = self.add_weight((), "zeros", "int32", trainable=False, name="count")
         else:
             self.mean, self.variance = (
-                ops.convert_to_tensor(np.broadcast_to(np.asarray(v, self.dtype), shape).copy())
-                for v in (self.input_mean, self.input_variance)
+                self._statistic(v, shape) for v in (self.input_mean, self.input_variance)
             )
+
+    def _statistic(self, value: Any, shape: tuple[int, ...]) -> Any:
+        """A mean or variance that the user gave, for each place along the axes."""
+        array = np.asarray(value, self.dtype)
+        try:
+            return ops.convert_to_tensor(np.broadcast_to(array, shape).copy())
+        except ValueError:
+            raise ShapeError(
+                f"Normalization '{self.name}': mean and variance must fit the lengths {shape} of "
+                f"axis {self.axis}, received shape {array.shape}."
+            ) from None
 
     def adapt(self, data: Any) -> None:
         """Measure mean and variance of an array or tensor, or of an iterable of batches."""
         is_array = isinstance(data, (np.ndarray, Tensor))
-        if not is_array and not isinstance(data, Iterable):
+        if not is_array and (isinstance(data, (str, bytes)) or not isinstance(data, Iterable)):
             raise TypeError(
                 f"Normalization '{self.name}': adapt() takes an array or an iterable of batches, "
                 f"received {type(data).__name__}."

@@ -48,10 +48,11 @@ class Reshape(Layer):
 
     def call(self, inputs: Any) -> Any:
         target = self.target_shape
-        if -1 in target and None not in inputs.shape[1:]:
-            size = prod(inputs.shape[1:])
+        if None not in inputs.shape[1:]:
+            size, unknown = prod(inputs.shape[1:]), target.count(-1)
             known = prod(n for n in target if n != -1)
-            if target.count(-1) > 1 or not known or size % known:
+            fits = size == known if not unknown else known and size % known == 0
+            if unknown > 1 or not fits:
                 raise ShapeError(
                     f"Reshape '{self.name}': {size} elements a sample do not fill {target} "
                     f"(input {tuple(inputs.shape)}). Choose lengths whose product is {size}."

@@ -112,6 +112,7 @@ class RNN(Layer):
             )
         states = self._begin(sequences, initial_state)
         output, states = self._run(sequences, states, mask, training)
+        output = ops.cast(output, self.compute_dtype)
         if self.stateful and not isinstance(output, SymbolicTensor):
             for variable, state in zip(flat(self.states), flat(states), strict=True):
                 variable.assign(state)
@@ -145,10 +146,13 @@ class RNN(Layer):
             return mapped(lambda s: s + 0, self.states) if self.stateful else None
         if not isinstance(initial_state, (list, tuple)):
             initial_state = [initial_state]
-        if len(initial_state) != len(self.state_size):
+        wanted = [1 if isinstance(n, int) else len(n) for n in self.state_size]
+        received = [len(flat(state)) for state in initial_state]
+        if received != wanted:
+            several = f" in lists of {received}" if max([*wanted, *received]) > 1 else ""
             raise ValueError(
                 f"{type(self).__name__} '{self.name}' has {len(self.state_size)} state(s) of size "
-                f"{self.state_size}, received {len(initial_state)}."
+                f"{self.state_size}, received {len(initial_state)}{several}."
             )
         expected = _flat_shapes(self._state_shapes(tuple(sequences.shape)))
         for shape, state in zip(expected, flat(list(initial_state)), strict=True):

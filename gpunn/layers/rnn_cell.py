@@ -6,9 +6,10 @@ from operator import attrgetter
 from typing import Any
 
 from gpunn import activations, constraints, initializers, ops, random, regularizers
-from gpunn.arguments import true_or_false, whole_number
+from gpunn.arguments import is_number, true_or_false, whole_number
 from gpunn.autodiff.symbolic import SymbolicShape
 from gpunn.autodiff.variable import Variable
+from gpunn.errors import ShapeError
 from gpunn.layers.layer import Layer
 from gpunn.objects import serialize
 
@@ -36,8 +37,13 @@ class DropoutCell(Layer):
             ):  # fmt: skip
                 name = f"{part}_{kind}"
                 setattr(self, name, module.get(settings[name]))
-        self.dropout = min(1.0, max(0.0, settings["dropout"]))
-        self.recurrent_dropout = min(1.0, max(0.0, settings["recurrent_dropout"]))
+        for name in ("dropout", "recurrent_dropout"):
+            rate = settings[name]
+            if not is_number(rate):
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be a number, received {rate!r}."
+                )
+            setattr(self, name, min(1.0, max(0.0, rate)))
         self.seed = settings["seed"]
         self.seed_generator = random.SeedGenerator(self.seed)
         self.bias: Variable | None = None
@@ -109,6 +115,11 @@ class GatedCell(DropoutCell):
         self.bias_shape = (self.gates * self.units,)
 
     def build(self, input_shape: SymbolicShape) -> None:
+        if len(input_shape) != 2:
+            raise ShapeError(
+                f"{type(self).__name__} '{self.name}' takes one step (batch, features), received "
+                f"shape {tuple(input_shape)}."
+            )
         features = input_shape[-1]
         if features is None:
             raise ValueError(

@@ -57,7 +57,7 @@ class FusedRNN(RNN):
     def _run(self, sequences: Any, states: Any, mask: Any, training: bool) -> tuple[Any, list]:
         if not self._fuses(training):
             return super()._run(sequences, states, mask, training)
-        cell, x = self.cell, sequences
+        cell, x = self.cell, ops.cast(sequences, self.compute_dtype)  # they may be integers
         if training and cell.drops(cell.dropout):
             shape = (x.shape[0], 1, x.shape[2])  # one choice for all steps
             x = random.dropout(x, cell.dropout, shape, cell.seed_generator)

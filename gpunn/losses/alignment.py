@@ -112,9 +112,12 @@ def targets_and_predictions(name: str, y_true: Any, y_pred: Any, axis: int = -1)
     if not fits(t.shape, x.shape):
         t, x = same_rank(t, x)
         if not fits(t.shape, x.shape):
+            remedy = "Make them equal; only a trailing axis of length 1 may be missing."
+            if name == "categorical_crossentropy" and x.ndim == 2 and t.shape[1:] in ((), (1,)):
+                remedy = "Integer labels? Use sparse_categorical_crossentropy."
             raise ShapeError(
-                f"{name}: y_true and y_pred differ in shape (y_true {t.shape}, y_pred {x.shape}). "
-                f"Make them equal; only a trailing axis of length 1 may be missing."
+                f"{name}: y_true and y_pred differ in shape (y_true {tuple(y_true.shape)}, y_pred "
+                f"{x.shape}). {remedy}{_flat_hint(t, x)}"
             )
     if axis != -1:
         t, x = predictions(name, t, axis), predictions(name, x, axis)
@@ -134,6 +137,12 @@ def labels_and_predictions(name: str, y_true: Any, y_pred: Any, axis: int = -1) 
             hint = f"Is y_true one-hot? Then use {name.removeprefix('sparse_')}."
         raise ShapeError(
             f"{name}: y_true does not fit y_pred (y_true {t.shape}, y_pred {x.shape}, classes "
-            f"last). {hint}"
+            f"last). {hint}{_flat_hint(t, x)}"
         )
     return t, x
+
+
+def _flat_hint(t: Any, x: Any) -> str:
+    """What may be missing before the last layer, where predictions have more axes than targets."""
+    more = x.ndim > 2 and t.ndim <= 2
+    return " Or put Flatten or a pooling layer before the last Dense." if more else ""

@@ -28,6 +28,8 @@ def _fit(losses: Any, other: Any, name: str) -> tuple[Any, Any]:
     """Both in a rank in which they broadcast."""
     losses, other = same_rank(losses, other)
     try:
+        if 0 < losses.ndim < other.ndim:
+            raise ShapeError(name)
         broadcast_shapes(name, losses.shape, other.shape)
     except ShapeError:
         example = (*losses.shape[:1], *[1] * (losses.ndim - 1))

@@ -42,7 +42,9 @@ def clone_model(
         first = [] if model._input is None else [_like(model._input)]
         if input_tensors is not None:
             first = leaves(input_tensors)
-        return Sequential([*first, *map(clone, model.layers)], model.trainable, model.name)
+        twins = {id(layer): clone(layer) for layer in model.layers}  # one may come twice
+        layers = [twins[id(layer)] for layer in model.layers]
+        return Sequential([*first, *layers], model.trainable, model.name)
     if not _has_form(model):
         if not (input_tensors is None and clone_function is None and call_function is None):
             raise ValueError(

@@ -37,6 +37,7 @@ class Sequential(Model):
         self._input: SymbolicTensor | None = None
         self._symbols: list[Any] = []  # the symbolic input, and the output of each layer
         super().__init__(trainable=trainable, name=name)
+        self.autocast = False  # each layer casts for itself
         if not isinstance(layers, (list, tuple, type(None))):
             raise ValueError(
                 f"Sequential takes a list of layers, received {layers!r} "
@@ -84,7 +85,7 @@ class Sequential(Model):
             from gpunn.layers import Lambda
 
             layer = Lambda(layer)
-        if any(layer.name == other.name for other in self._layers):
+        if any(layer.name == other.name for other in self._layers if other is not layer):
             raise ValueError(
                 f"Two layers of Sequential '{self.name}' are named '{layer.name}'. "
                 f"Give each another name."

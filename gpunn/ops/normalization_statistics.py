@@ -167,7 +167,8 @@ def combine_moments(
     counts = xp.full((count, 1, 1), part_rows(width), means.dtype)
     counts[-1:] = rows - part_rows(width) * (count - 1)
     total = rows * (width // len(mean))
-    m, s = means.reshape(count, -1, len(mean)), squares.reshape(count, -1, len(mean))
+    shape = count, width // len(mean), len(mean)
+    m, s = means.reshape(shape), squares.reshape(shape)
     first = m[0, 0] if count else xp.nan  # what is added are small distances from it
     xp.sum((m - first) * counts, axis=(0, 1), out=mean)
     mean /= total

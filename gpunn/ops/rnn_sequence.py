@@ -106,7 +106,7 @@ def _by_sample(x: Array, go_backwards: bool) -> Array:
 
 
 def flat(x: Array) -> Array:
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])  # -1 would fail where there is nothing
 
 
 class Run:

@@ -8,6 +8,7 @@ from typing import Any
 from gpunn import losses as losses_module
 from gpunn import metrics as metrics_module
 from gpunn.autodiff.tensor import Tensor
+from gpunn.errors import ShapeError
 from gpunn.metrics.resolve import resolve_accuracy, resolve_crossentropy
 from gpunn.naming import to_snake_case
 from gpunn.ops.accumulate import accumulate_mean
@@ -46,7 +47,8 @@ class CompiledLoss:
         self.objects = leaves(self._given)
         for weight in leaves(loss_weights):
             if isinstance(weight, bool) or not isinstance(weight, (int, float)):
-                raise ValueError(f"loss_weights must be numbers, received {weight!r}.")
+                hint = " Metrics? Write metrics=[...]." if isinstance(weight, str) else ""
+                raise ValueError(f"loss_weights must be numbers, received {weight!r}.{hint}")
         self.outputs: Outputs | None = None
         self.losses: list[Any] = []
         self.weights: list[float | None] = []
@@ -203,7 +205,11 @@ class CompiledMetrics(metrics_module.Metric):
         weights = self._outputs.spread("sample_weight", sample_weight, share=True)
         for i, metric, weighted in self._parts:
             if ys[i] is not None:
-                metric.update_state(ys[i], xs[i], weights[i] if weighted else None)
+                try:
+                    metric.update_state(ys[i], xs[i], weights[i] if weighted else None)
+                except ShapeError as error:
+                    error.args = (f"The metric '{metric.name}' refuses this. {error}",)
+                    raise
 
 
 def by_label(metrics: Mapping[str, Any]) -> dict[str, Any]:

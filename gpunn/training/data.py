@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpunn import config
-from gpunn.arguments import whole_number
+from gpunn.arguments import is_number, is_whole, whole_number
 from gpunn.autodiff.conversion import asarray
 from gpunn.autodiff.dtypes import as_dtype
 from gpunn.autodiff.tensor import Tensor
@@ -207,6 +207,8 @@ class IterableData:
             x, y, sample_weight = map(
                 as_arrays, unpack_x_y_sample_weight(item if is_batch else (item,))
             )
+            if any(n == 0 for _, n in _length("x", x)):
+                raise ValueError("A batch of the data has 0 samples. Leave empty ones out.")
             if self.class_weight is not None:
                 if y is None or sample_weight is not None:
                     raise ValueError("class_weight needs batches (x, y), without sample weights.")
@@ -237,8 +239,7 @@ def make_data(
     """The data set of what a user passes to fit, evaluate or predict."""
     if isinstance(x, (ArrayData, IterableData)):
         return x
-    array_like = hasattr(x, "shape") or hasattr(x, "to_numpy")
-    if x is None or array_like or isinstance(x, (list, tuple, Mapping)):
+    if x is None or _is_arrays(x):
         return ArrayData(x, y, sample_weight, batch_size)
     if not hasattr(x, "__iter__") or isinstance(x, (str, bytes)):
         raise ValueError(
@@ -247,7 +248,17 @@ def make_data(
         )
     if y is not None or sample_weight is not None:
         raise ValueError("With an iterable of batches, targets and weights come in its tuples.")
+    if batch_size is not None:
+        raise ValueError(
+            f"Batches of an iterable have a size of their own. Leave out batch_size={batch_size}."
+        )
     return IterableData(x)
+
+
+def _is_arrays(x: Any) -> bool:
+    """Whether x is an array or a structure of arrays, not an iterable of batches."""
+    array_like = hasattr(x, "shape") or hasattr(x, "to_numpy")
+    return array_like or isinstance(x, (list, tuple, Mapping))
 
 
 def one_batch(
@@ -273,7 +284,7 @@ def make_validation(given: Any, batch_size: int | None) -> Data:
             f"{type(parts).__name__} of {len(parts)}."
         )
     x, y, sample_weight = (*parts, None, None)[:3]
-    return make_data(x, y, sample_weight, batch_size)
+    return make_data(x, y, sample_weight, batch_size if _is_arrays(x) else None)
 
 
 def split_data(data: Data, fraction: Any, batch_size: int | None) -> tuple[ArrayData, ArrayData]:
@@ -292,8 +303,7 @@ def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
             f"class_weight must be a dict {{label: weight}}, received {class_weight!r}."
         )
     for label, weight in class_weight.items():
-        numbers = isinstance(label, (int, np.integer)) and isinstance(weight, (int, float))
-        if not numbers or label < 0 or not weight >= 0:
+        if not is_whole(label, 0) or not is_number(weight) or not weight >= 0:
             raise ValueError(
                 f"class_weight must give each label (0, 1, ...) a weight of at least 0, received "
                 f"{label!r}: {weight!r}."

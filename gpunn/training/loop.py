@@ -85,13 +85,19 @@ class Loop:
         shuffle: bool,
         steps: int | None,
         validation_steps: int | None,
-        validation_freq: int,
+        validation_freq: int | Sequence[int],
     ) -> History:
         """Train; returns the history."""
         model = self.model
-        whole_number("validation_freq", validation_freq)
+        if isinstance(validation_freq, (list, tuple)):
+            validation_freq = [whole_number("validation_freq", n) for n in validation_freq]
+        else:
+            validation_freq = whole_number("validation_freq", validation_freq)
         steps = _limited("steps_per_epoch", steps)
         validation_steps = _limited("validation_steps", validation_steps)
+        step = self._checked_step(data)
+        if validation is not None:
+            self._checked_step(validation, "validation_data")
         given = [c for c in self.given if isinstance(c, History)]
         history = given[0] if given else History()
         model.history, model.stop_training = history, False
@@ -99,9 +105,6 @@ class Loop:
         callbacks = self._callbacks(total, [] if given else [history])
         generator = host_generator(next_seed(), 0) if shuffle else None
         source = _Source(data, generator, steps)
-        step = self._checked_step(data)
-        if validation is not None:
-            self._checked_step(validation)
         with _closing(callbacks), InterruptBetweenSteps() as interrupt:
             model._initial_epoch = None  # BackupAndRestore may set it
             callbacks.call("on_train_begin")
@@ -140,13 +143,14 @@ class Loop:
         self,
         validation: Data | None,
         steps: int | None,
-        freq: int,
+        freq: int | Sequence[int],
         epoch: int,
         callbacks: CallbackList,
         interrupt: InterruptBetweenSteps,
     ) -> dict[str, float]:
-        """The validation logs of every `freq`-th epoch."""
-        if validation is None or (epoch + 1) % freq:
+        """The validation logs of every `freq`-th epoch, or of those in the list `freq`."""
+        due = (epoch + 1) % freq == 0 if isinstance(freq, int) else epoch + 1 in freq
+        if validation is None or not due:
             return {}
         found = self._evaluate(validation, steps, callbacks, interrupt)
         return {f"val_{k}": v for k, v in found.items()}
@@ -196,29 +200,32 @@ class Loop:
             logs = self.model._logs(self.own) if callbacks.reads_batch_logs else {}
             _call(hooks, number, logs)
 
-    def _checked_step(self, data: Data) -> Step | None:
-        """The step, once arrays were checked as a whole; batches of iterables come later."""
+    def _checked_step(self, data: Data, what: str = "y") -> Step | None:
+        """The step, once arrays were checked, two samples by a trial; iterables' batches later."""
         if not isinstance(data, ArrayData):
             return None
-        x, y, sample_weight = (map_structure(lambda a: a[:2], part) for part in data.parts)
-        step = self.model.step_for(x)
-        self.check(step, data.parts)
+        few = [map_structure(lambda a: a[:2], part) for part in data.parts]
+        step = self.model.step_for(few[0])
+        self.check(step, data.parts, what)
         if not self._is_stateful():
-            step.try_loss(x, y, sample_weight)
+            step.try_loss(*few)
         return step
 
     def _is_stateful(self) -> bool:
         """Whether a trial batch would move the states of layers."""
         return any(getattr(layer, "stateful", False) for layer in self.model._flatten_layers())
 
-    def check(self, step: Step, batch: Batch) -> None:
+    def check(self, step: Step, batch: Batch, what: str = "y") -> None:
         """Refuse missing targets and labels out of range before they reach the weights."""
         loss, y = self.model._compile_loss, batch[1]
         if not loss or any(overrides(self.model, m) for m in ("train_step", "compute_loss")):
             return
         if y is None:
+            remedy = "Give y." if what == "y" else f"Give {what}=(x, y)."
+            if isinstance(batch[0], tuple):
+                remedy += " A tuple in the place of x is several inputs."
             raise ValueError(
-                "The model was compiled with a loss, but there are no targets. Give y."
+                f"The model was compiled with a loss, but there are no targets. {remedy}"
             )
         if any(getattr(part, "takes_labels", False) for part in loss.objects):
             with no_grad(), quiet():

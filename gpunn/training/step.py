@@ -13,7 +13,7 @@ from gpunn.autodiff.variable import Variable
 from gpunn.backend.protocol import Array
 from gpunn.backend.threads import Sharing
 from gpunn.changes import changes
-from gpunn.errors import described
+from gpunn.errors import ShapeError, described
 from gpunn.layers.context import calls
 from gpunn.ops.accumulate import accumulate_mean
 from gpunn.structure import leaves
@@ -75,6 +75,7 @@ class Step:
         self.variables: Sequence[Variable] = model.trainable_variables
         self.outputs: Any = None  # symbols of the model's outputs, found when labels are checked
         self.recordings = {name: Recordings() for name in ("train", "test", "predict") if records}
+        self.done: set[Any] = set()  # what single batches it has been through, by signature
         self._optimizer = model.optimizer
         self._sharing = Sharing()
         self._places: list[Array] | None = None  # where the gradients go
@@ -143,7 +144,12 @@ class Step:
             with no_grad(), quiet():
                 y_pred = self._predict(to_tensors(x))
                 names = self.model.output_names
-                loss(to_tensors(y), y_pred, to_tensors(sample_weight), names)
+                try:
+                    loss(to_tensors(y), y_pred, to_tensors(sample_weight), names)
+                except ShapeError as error:
+                    rows = leaves(y_pred)[0].shape[0]
+                    error.args = (f"{error} (Tried on the first {rows} samples.)",)
+                    raise
 
     def _run(self, name: str, function: Any, batch: tuple, owned: bool = False) -> Any:
         with quiet():
@@ -218,15 +224,14 @@ class Step:
 
     def _count(self, x: Any, y: Any, y_pred: Any, loss: Tensor, sample_weight: Any) -> Any:
         """Add the batch to the metrics; the logs of a model that computes its own."""
+        own = "compute_metrics" in self._own
+        if y is not None and not own:  # first: a metric may refuse the batch
+            names = self.model.output_names
+            self.model._compile_metrics.update_state(y, y_pred, sample_weight, names)
         rows = (x if isinstance(x, Tensor) else leaves(x)[0]).shape[0]
         tracker = self.model._loss_tracker
         accumulate_mean(tracker.total, tracker.count, loss, scale=rows, rows=rows)
-        if "compute_metrics" in self._own:
-            return self.model.compute_metrics(x, y, y_pred, sample_weight)
-        if y is not None:
-            names = self.model.output_names
-            self.model._compile_metrics.update_state(y, y_pred, sample_weight, names)
-        return None
+        return self.model.compute_metrics(x, y, y_pred, sample_weight) if own else None
 
 
 def takes(function: Any, name: str) -> bool:

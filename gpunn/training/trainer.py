@@ -23,6 +23,7 @@ from gpunn.training.data import (
     make_data,
     make_validation,
     one_batch,
+    signature,
     split_data,
     to_tensors,
 )
@@ -109,6 +110,11 @@ class Trainer(Results, CompileConfig, StepFunctions):
     def _chosen_optimizer(self, given: Any, auto_scale_loss: bool) -> Any:
         """The optimizer of a name or object; float16 asks for scaled losses."""
         found = optimizers.get(given)
+        if found is None:
+            raise ValueError(
+                "compile: optimizer is None. Give one, such as 'sgd', also to a model that is "
+                "only evaluated."
+            )
         half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         if half and auto_scale_loss and not isinstance(found, optimizers.LossScaleOptimizer):
             return optimizers.LossScaleOptimizer(found)
@@ -231,13 +237,14 @@ class Trainer(Results, CompileConfig, StepFunctions):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: int = 1,
+        validation_freq: int | Sequence[int] = 1,
     ) -> History:
         """Train for a number of passes over the data; returns the metrics of each as a `History`.
 
         `x`, `y`: arrays (NumPy, CuPy, lists, pandas) of one length, or `x` an iterable of batches
-        ``(x, y[, sample_weight])``. `class_weight`: ``{label: weight}``. `verbose`: 0 silent, 1 a
-        progress line, 2 one line an epoch. Ctrl-C ends between two steps: the model and
+        ``(x, y[, sample_weight])``. `class_weight`: ``{label: weight}``. `validation_freq`: after
+        every so many epochs, or a list of their numbers, from 1. `verbose`: 0 silent, 1 a progress
+        line, 2 one line an epoch. Ctrl-C ends between two steps: the model and
         `model.history` stay usable.
 
         >>> history = model.fit(x, y, epochs=5, batch_size=128, validation_split=0.1)
@@ -315,8 +322,17 @@ class Trainer(Results, CompileConfig, StepFunctions):
     def _on_batch(self, kind: str, batch: Batch, return_dict: bool) -> Any:
         step = self.step_for(batch[0])
         Loop(self, 0, None).check(step, batch)
+        key = kind, signature(batch)
+        counted = [] if key in step.done else [v for m in self.metrics for v in m.variables]
+        before = [v.numpy().copy() for v in counted]
         self.reset_metrics()
-        results = self._logs(getattr(step, kind)(*batch))
+        try:
+            results = self._logs(getattr(step, kind)(*batch))
+        except Exception:  # such a batch was never seen: it may be refused, and does not count
+            for variable, value in zip(counted, before, strict=True):
+                variable.assign(value)
+            raise
+        step.done.add(key)
         return results if return_dict else self._as_list(results)
 
     @filter_traceback

@@ -18,8 +18,15 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     """
     labels = np.asarray(x)
     if labels.dtype.kind == "f" and not np.array_equal(labels, labels.round()):
-        raise ValueError("to_categorical: labels must be integers, received fractions.")
-    labels = labels.astype(np.int64)
+        found = "NaN" if np.isnan(labels).any() else "fractions"
+        raise ValueError(f"to_categorical: labels must be integers, received {found}.")
+    try:
+        labels = labels.astype(np.int64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"to_categorical: labels must be integers, received an array of dtype {labels.dtype}. "
+            f"layers.StringLookup and np.unique(labels, return_inverse=True) number words."
+        ) from None
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if num_classes is None:
