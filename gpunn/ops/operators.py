@@ -60,6 +60,12 @@ def _iterate(self: Any) -> Iterator[Any]:
     return iter(splitting.unstack(self))
 
 
+def _refuse_assignment(self: Any, key: Any, value: Any) -> None:
+    raise TypeError(
+        "Tensors do not change: make a new one by ops.slice_update or ops.scatter_update."
+    )
+
+
 def _transpose(self: Any, *axes: Any) -> Any:
     given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
     return shaping.transpose(self, axes=given or None)
@@ -95,6 +101,7 @@ _METHODS: dict[str, Any] = {
     "__round__": lambda self, ndigits=None: floats.round(self, ndigits or 0),
     "__invert__": _by_bits(bits.bitwise_not, compare.logical_not),
     "__getitem__": indexing.getitem,
+    "__setitem__": _refuse_assignment,
     "astype": creation.cast,
     "reshape": _reshape,
     "transpose": _transpose,

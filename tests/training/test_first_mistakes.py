@@ -122,6 +122,11 @@ def forgot_flatten(loss):
     model.fit(IMAGES, LABELS, verbose=0)
 
 
+def assigns(_):
+    tensor = gpunn.ops.zeros((2, 2))
+    tensor[0, 0] = 5.0
+
+
 SEQUENCE = r"ndim=3, found ndim=2.*return_sequences=True"
 MESSAGES = [
     (lambda _: classifier().fit(X, LABELS, class_weight={0: True}), ValueError,
@@ -138,6 +143,7 @@ MESSAGES = [
     (lambda m: m.fit((X, X[:, :3]), verbose=0), ValueError, "A tuple in the place of x is several"),
     (lambda _: layers.Dense(3)(), TypeError, r"was called without inputs: write layer\(x\)"),
     (lambda _: layers.LSTM(3)(), TypeError, r"was called without inputs: write layer\(x\)"),
+    (assigns, TypeError, "Tensors do not change: make a new one by ops.slice_update"),
     (mha_without_a_value, TypeError, "'multi_head_attention.*' was called without value"),
     (lambda _: layers.Dense(3)(layers.Dense(4)), ValueError, "Call that layer first"),
     (lambda _: layers.Dense(3)([[1.0, 2.0]]), ValueError, r"lists of numbers as np.asarray\(...\)"),
