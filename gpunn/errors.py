@@ -46,8 +46,10 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     names = sorted(known)
     import difflib
 
-    close = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1)
-    original = {n.lower(): n for n in names}
+    given, original = str(name).lower(), {n.lower(): n for n in names}
+    close = difflib.get_close_matches(given, original, n=1)
+    if not close and len(given) > 1:
+        close = [n for n in original if n.startswith(given)]
     hint = f" Did you mean '{original[close[0]]}'?" if close else ""
     return ValueError(f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(names)}.")
 

@@ -188,4 +188,6 @@ class Variable(Tensor):
         note_change()
 
     def __repr__(self) -> str:
-        return f"<Variable path={self.path} shape={self.shape} dtype={self.dtype} {self.device}>"
+        values = np.array2string(devices.to_numpy(self.data), threshold=20, separator=", ")
+        about = f"path={self.path} shape={self.shape} dtype={self.dtype} {self.device}"
+        return f"<Variable {about} value={values}>"

@@ -11,6 +11,7 @@ from gpunn.errors import ShapeError
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
 from gpunn.objects import serialize
+from gpunn.tracebacks import warn_user
 
 
 class ReLU(Layer):
@@ -57,6 +58,9 @@ class LeakyReLU(Layer):
     supports_masking = True
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any):
+        if "alpha" in kwargs:
+            negative_slope = kwargs.pop("alpha")
+            warn_user("LeakyReLU: 'alpha' is now called 'negative_slope'.")
         super().__init__(**kwargs)
         if negative_slope is None or negative_slope < 0:
             raise ValueError(

@@ -44,7 +44,8 @@ def test_names_and_scopes():
     with pytest.raises(ZeroDivisionError), name_scope("broken"):
         raise ZeroDivisionError
     assert Variable(0.0, name="v").path == "v"
-    assert repr(v) == "<Variable path=outer/inner/v shape=() dtype=float32 cpu>"
+    assert repr(v) == "<Variable path=outer/inner/v shape=() dtype=float32 cpu value=0.>"
+    assert repr(Variable(np.zeros(99))).endswith("value=[0., 0., 0., ..., 0., 0., 0.]>")
 
 
 def test_assignment_is_in_place():

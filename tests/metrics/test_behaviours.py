@@ -72,6 +72,8 @@ def test_behaviour_06_get_gives_an_instance():
                       "AUC": metrics.AUC, "f1_score": metrics.F1Score}.items():  # fmt: skip
         assert type(metrics.get(name)) is cls
     assert metrics.get(None) is None
+    with pytest.raises(ValueError, match="Unknown metric: 'f1'. Did you mean 'f1_score'"):
+        metrics.get("f1")
     with pytest.raises(ValueError, match="Unknown metric: 'precison'. Did you mean 'precision'"):
         metrics.get("precison")
 

@@ -61,6 +61,11 @@ def test_one_layer_twice():
         gpunn.Sequential([layers.Dense(4, name="dense_x"), layers.Dense(4, name="dense_x")])
 
 
+def test_a_former_name():
+    with pytest.warns(UserWarning, match="'alpha' is now called 'negative_slope'"):
+        assert layers.LeakyReLU(alpha=0.2).negative_slope == 0.2
+
+
 # --- what a refusal leaves as it was ---
 
 
