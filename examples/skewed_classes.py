@@ -125,8 +125,10 @@ def draw(y: np.ndarray, found: dict[str, np.ndarray], rows: list[Scores], path: 
             marker, at = ("o", "0.5") if row.threshold == 0.5 else ("D", f"{row.threshold:.2f}")
             place = row.recall, row.precision
             axes.plot(*place, marker, color=COLORS[row.model], markersize=8, zorder=5)
+            below = row.model == "plain"  # its curve lies below the other one
             axes.annotate(
-                f"p ≥ {at}", place, (10, 7), textcoords="offset points", weight="bold",
+                f"p ≥ {at}", place, (-10, -16) if below else (10, 7), textcoords="offset points",
+                ha="right" if below else "left", weight="bold",
                 bbox={"color": "white", "alpha": 0.8, "pad": 1},
             )  # fmt: skip
     axes.axhline(y.mean(), color=GREY, linestyle=":", linewidth=1.2, label="all are an 8")
