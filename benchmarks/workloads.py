@@ -128,6 +128,19 @@ def layers_alone(
     )  # fmt: skip
 
 
+def one_recurrent(
+    name: str, kind: str, units: int, length: int, batch: int, rounds: int, goal: float
+) -> Workload:
+    """A recurrent layer over so many steps of 64 features, and 10 classes after the last one."""
+    description = f"{kind.upper()}({units}) over {length} steps of 64 features, 10 classes"
+    return Workload(
+        name, f"{description}, batch {batch}, softmax cross-entropy, Adam", (length, 64),
+        (Recurrent(kind, units), Dense(10)), batch, "crossentropy", "adam",
+        steps=300 // length,  # fewer of longer sequences
+        rounds=rounds, goals=goals(torch=goal, keras=1.0),
+    )  # fmt: skip
+
+
 WORKLOADS = {
     w.name: w
     for w in (
@@ -192,30 +205,10 @@ WORKLOADS = {
             "layer_conv3d", "32x32x32x8, 3x3x3 convolutions to 16 channels and back",
             (32, 32, 32, 8), (Conv(16, 3), Conv(8, 3)), 4, goal=1.4,
         ),
-        Workload(
-            "lstm_128", "LSTM(128) over 100 steps of 64 features, 10 classes, batch 64, "
-            "softmax cross-entropy, Adam",
-            (100, 64), (Recurrent("lstm", 128), Dense(10)), 64, "crossentropy", "adam",
-            steps=3, rounds=9, goals=goals(torch=1.1, keras=1.0),
-        ),
-        Workload(
-            "gru_128", "GRU(128) over 100 steps of 64 features, 10 classes, batch 64, "
-            "softmax cross-entropy, Adam",
-            (100, 64), (Recurrent("gru", 128), Dense(10)), 64, "crossentropy", "adam",
-            steps=3, rounds=9, goals=goals(torch=1.0, keras=1.0),
-        ),
-        Workload(
-            "lstm_512", "LSTM(512) over 200 steps of 64 features, 10 classes, batch 64, "
-            "softmax cross-entropy, Adam",
-            (200, 64), (Recurrent("lstm", 512), Dense(10)), 64, "crossentropy", "adam",
-            steps=1, rounds=3, goals=goals(torch=1.1, keras=1.0),
-        ),
-        Workload(
-            "lstm_512_b16", "LSTM(512) over 200 steps of 64 features, 10 classes, batch 16, "
-            "softmax cross-entropy, Adam",
-            (200, 64), (Recurrent("lstm", 512), Dense(10)), 16, "crossentropy", "adam",
-            steps=1, rounds=3, goals=goals(torch=1.1, keras=1.0),
-        ),
+        one_recurrent("lstm_128", "lstm", 128, length=100, batch=64, rounds=9, goal=1.1),
+        one_recurrent("gru_128", "gru", 128, length=100, batch=64, rounds=9, goal=1.0),
+        one_recurrent("lstm_512", "lstm", 512, length=200, batch=64, rounds=3, goal=1.1),
+        one_recurrent("lstm_512_b16", "lstm", 512, length=200, batch=16, rounds=3, goal=1.1),
         Workload(
             "bilstm_text", "200 tokens of 20,000, embedded in 32 features, two bidirectional "
             "LSTM(32), batch 128, sigmoid cross-entropy, Adam",

@@ -7,10 +7,10 @@ from typing import Any
 
 from gpunn import activations, constraints, initializers, ops, regularizers
 from gpunn.autodiff.symbolic import SymbolicShape
-from gpunn.errors import ShapeError
 from gpunn.layers.input_spec import InputSpec
 from gpunn.layers.layer import Layer
 from gpunn.objects import serialize
+from gpunn.ops.rules import broadcast_shapes
 from gpunn.tracebacks import warn_user
 
 
@@ -165,12 +165,7 @@ class Softmax(Layer):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is not None:
-            pairs = zip(reversed(mask.shape), reversed(inputs.shape))
-            if not all(m in (1, None) or n in (m, None) for m, n in pairs):
-                raise ShapeError(
-                    f"Softmax '{self.name}': the mask {tuple(mask.shape)} must broadcast to the "
-                    f"input {tuple(inputs.shape)}."
-                )
+            broadcast_shapes("the mask and the input", mask.shape, inputs.shape)
             inputs = ops.where(mask, inputs, -3e4 if self.compute_dtype == "float16" else -3e38)
         y = self._softmax(inputs)
         return y if mask is None else ops.where(mask, y, 0.0)  # also where all is masked

@@ -79,8 +79,10 @@ class InputSpec:
         wanted = self.min_ndim if self.ndim is None else self.ndim
         if wanted != len(shape) + 1:
             return ""
-        last = " a recurrent layer before it needs return_sequences=True;" if wanted == 3 else ""
-        return f" One axis is missing:{last} x[None] is a batch of one, x[..., None] has a channel."
+        steps = " a recurrent layer before it needs return_sequences=True;" if wanted == 3 else ""
+        return (
+            f" One axis is missing:{steps} x[None] is a batch of one, x[..., None] has a channel."
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -121,7 +123,7 @@ def nothing_received(layer_name: str) -> ValueError:
 def no_tensor(layer_name: str, value: Any) -> ValueError:
     """The error of a layer that is called with something else, by position."""
     remedy = "Pass settings by keyword, lists of numbers as np.asarray(...)."
-    if hasattr(value, "compute_output_shape"):
+    if hasattr(value, "compute_output_shape"):  # a layer
         remedy = "Call that layer first, and pass on what it returns."
     return ValueError(
         f"Layer '{layer_name}' takes tensors or arrays as positional arguments, received "

@@ -280,6 +280,7 @@ class Layer(Tracked, Connected, Stateless, Described, Configurable):
         except Exception as error:  # it may need values, or the lengths for which others stood in
             may_need = unknown or tracing.on or isinstance(error, SymbolicError)
             if not (may_need and self._declares_outputs()):
+                # of an operation, which names no layer: such a message begins like "conv: "
                 if isinstance(error, ShapeError) and "'" not in str(error).partition(":")[0]:
                     error.args = (f"{type(self).__name__} '{self.name}', {error}",)
                 raise

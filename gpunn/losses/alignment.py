@@ -110,14 +110,18 @@ def targets_and_predictions(name: str, y_true: Any, y_pred: Any, axis: int = -1)
     x = predictions(name, y_pred)
     t = as_tensor(y_true, dtype_of(x), like=x)
     if not fits(t.shape, x.shape):
+        given = t.shape
         t, x = same_rank(t, x)
         if not fits(t.shape, x.shape):
             remedy = "Make them equal; only a trailing axis of length 1 may be missing."
-            if name == "categorical_crossentropy" and x.ndim == 2 and t.shape[1:] in ((), (1,)):
-                remedy = "Integer labels? Use sparse_categorical_crossentropy."
+            if name.startswith("categorical_") and x.ndim == 2 and given[1:] in ((), (1,)):
+                remedy = (
+                    "Integer labels? Use sparse_categorical_crossentropy, or make rows of them by "
+                    "utils.to_categorical."
+                )
             raise ShapeError(
-                f"{name}: y_true and y_pred differ in shape (y_true {tuple(y_true.shape)}, y_pred "
-                f"{x.shape}). {remedy}{_flat_hint(t, x)}"
+                f"{name}: y_true and y_pred differ in shape (y_true {given}, y_pred {x.shape}). "
+                f"{remedy}{_flat_hint(given, x.shape)}"
             )
     if axis != -1:
         t, x = predictions(name, t, axis), predictions(name, x, axis)
@@ -137,12 +141,12 @@ def labels_and_predictions(name: str, y_true: Any, y_pred: Any, axis: int = -1) 
             hint = f"Is y_true one-hot? Then use {name.removeprefix('sparse_')}."
         raise ShapeError(
             f"{name}: y_true does not fit y_pred (y_true {t.shape}, y_pred {x.shape}, classes "
-            f"last). {hint}{_flat_hint(t, x)}"
+            f"last). {hint}{_flat_hint(t.shape, x.shape)}"
         )
     return t, x
 
 
-def _flat_hint(t: Any, x: Any) -> str:
-    """What may be missing before the last layer, where predictions have more axes than targets."""
-    more = x.ndim > 2 and t.ndim <= 2
+def _flat_hint(targets: tuple, predictions: tuple) -> str:
+    """What may be missing where predictions have more axes than one for the classes more."""
+    more = len(predictions) > len(targets) + 1
     return " Or put Flatten or a pooling layer before the last Dense." if more else ""

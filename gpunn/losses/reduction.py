@@ -27,16 +27,17 @@ def check_reduction(reduction: str | None) -> str | None:
 def _fit(losses: Any, other: Any, name: str) -> tuple[Any, Any]:
     """Both in a rank in which they broadcast."""
     losses, other = same_rank(losses, other)
+    example = (*losses.shape[:1], *[1] * (losses.ndim - 1))
+    problem = ShapeError(
+        f"{name} does not fit the losses ({name} {other.shape}, losses {losses.shape}). "
+        f"Give it the shape of the losses, or {example} for one value a sample."
+    )
+    if 0 < losses.ndim < other.ndim:  # it would repeat the losses
+        raise problem
     try:
-        if 0 < losses.ndim < other.ndim:
-            raise ShapeError(name)
         broadcast_shapes(name, losses.shape, other.shape)
     except ShapeError:
-        example = (*losses.shape[:1], *[1] * (losses.ndim - 1))
-        raise ShapeError(
-            f"{name} does not fit the losses ({name} {other.shape}, losses {losses.shape}). "
-            f"Give it the shape of the losses, or {example} for one value a sample."
-        ) from None
+        raise problem from None
     return losses, other
 
 

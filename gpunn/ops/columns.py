@@ -232,15 +232,20 @@ def backward_kernel(xp: Any, x: Array, dy: Array, dw: Array, windows: Windows, g
     dW = (Σ columns(dy)ᵀ x)ᵀ is the mirrored kernel's. It pays where dy has at most half as many
     channels and not many more positions: as many windows as x has pixels are multiplied then.
     """
-    out, sizes = prod(windows.out), prod(windows.sizes)
-    bytes_of_x, bytes_of_dy = out * column_bytes(x, windows), sizes * column_bytes(dy, windows)
-    fewer = 2 * bytes_of_dy <= bytes_of_x and sizes <= 2 * out
+    bytes_of_x, bytes_of_dy = _bytes_of_both(x, dy, windows)
+    fewer = 2 * bytes_of_dy <= bytes_of_x and prod(windows.sizes) <= 2 * prod(windows.out)
     if groups == 1 and set(windows.strides) == {1} and fewer:
         turned = xp.empty((*windows.kernel, dy.shape[-1], x.shape[-1]), dw.dtype)
         _sum_of_products(xp, dy, x, turned, mirrored(windows), 1)
         dw[...] = turned[(slice(None, None, -1),) * len(windows.kernel)].swapaxes(-1, -2)
     else:
         _sum_of_products(xp, x, dy, dw, windows, groups)
+
+
+def _bytes_of_both(x: Array, dy: Array, windows: Windows) -> tuple[int, int]:
+    """Bytes of an image's columns: of x, and of dy for the mirrored kernel."""
+    of_x = prod(windows.out) * column_bytes(x, windows)
+    return of_x, prod(windows.sizes) * column_bytes(dy, windows)
 
 
 def _sum_of_products(
@@ -282,8 +287,8 @@ def backward_input(xp: Any, dy: Array, w: Array, dx: Array, windows: Windows, gr
     """
     width = column_bytes(dx, windows)
     small = _is_small(dx.shape[0], windows, width, w.nbytes)
-    mirrored_bytes = prod(windows.sizes) * column_bytes(dy, windows)
-    many = mirrored_bytes > _MANY_TIMES * prod(windows.out) * width
+    bytes_of_dx, bytes_of_dy = _bytes_of_both(dx, dy, windows)
+    many = bytes_of_dy > _MANY_TIMES * bytes_of_dx
     if set(windows.strides) == {1} and not small and not many:
         d = len(windows.kernel)
         flipped = w.reshape(*windows.kernel, w.shape[-2], groups, -1)[(slice(None, None, -1),) * d]

@@ -275,8 +275,11 @@ def one_batch(
     return x, y, sample_weight
 
 
-def make_validation(given: Any, batch_size: int | None) -> Data:
-    """The data set of `validation_data`: x, (x, y) or (x, y, sample_weight), also as a list."""
+def make_validation(given: Any, batch_size: int | None, own_size: int | None) -> Data:
+    """The data set of `validation_data`: x, (x, y) or (x, y, sample_weight), also as a list.
+
+    Arrays are cut by `validation_batch_size`, or else as those of training.
+    """
     parts = given if isinstance(given, (tuple, list)) else (given,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(
@@ -284,7 +287,14 @@ def make_validation(given: Any, batch_size: int | None) -> Data:
             f"{type(parts).__name__} of {len(parts)}."
         )
     x, y, sample_weight = (*parts, None, None)[:3]
-    return make_data(x, y, sample_weight, batch_size if _is_arrays(x) else None)
+    if _is_arrays(x):
+        return make_data(x, y, sample_weight, batch_size if own_size is None else own_size)
+    if own_size is not None:
+        raise ValueError(
+            f"Batches of an iterable have a size of their own. Leave out validation_batch_size="
+            f"{own_size}."
+        )
+    return make_data(x, y, sample_weight)
 
 
 def split_data(data: Data, fraction: Any, batch_size: int | None) -> tuple[ArrayData, ArrayData]:

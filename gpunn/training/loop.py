@@ -165,7 +165,7 @@ class Loop:
         """The steps of one epoch; None where the data has run out."""
         before = callbacks.using(*_BEFORE)
         after = callbacks.using("on_train_batch_end", "on_batch_end")
-        source.lend(None if before else step)
+        lent = source.lend(None if before else step)
         together = self.model.steps_per_execution
         number = -1
         for number, batch in enumerate(source.epoch()):
@@ -175,7 +175,7 @@ class Loop:
                 step = self.model.step_for(batch[0])
             if isinstance(source.data, IterableData):
                 self.check(step, batch)
-            self.own = step.train(*batch, owned=source.lent)
+            self.own = step.train(*batch, owned=lent)
             self.trained = True
             if number % together == together - 1:
                 self._ended(after, number, callbacks)
@@ -319,16 +319,16 @@ class _Source:
 
     def __init__(self, data: Data, generator: np.random.Generator | None, steps: int | None):
         self.data, self.generator, self.steps = data, generator, steps
-        self.lent = False  # whether batches are made where a recorded step reads them
         self._pass: Iterator[Batch] | None = None
         self._seen = 0  # batches of this pass
 
-    def lend(self, step: Step | None) -> None:
-        """Make shuffled batches where this step reads them; None: each in arrays of its own."""
+    def lend(self, step: Step | None) -> bool:
+        """Make shuffled batches where a step reads them, if one does; returns whether it does."""
         data = self.data
-        if isinstance(data, ArrayData) and self.generator is not None:
-            data.buffers = None if step is None else step.place_for(data.empty_batch())
-            self.lent = data.buffers is not None
+        if not isinstance(data, ArrayData) or self.generator is None:
+            return False
+        data.buffers = None if step is None else step.place_for(data.empty_batch())
+        return data.buffers is not None
 
     def epoch(self) -> Iterator[Batch]:
         """The batches of the next epoch; fewer than `steps` where a pass ends."""

@@ -75,7 +75,6 @@ class Step:
         self.variables: Sequence[Variable] = model.trainable_variables
         self.outputs: Any = None  # symbols of the model's outputs, found when labels are checked
         self.recordings = {name: Recordings() for name in ("train", "test", "predict") if records}
-        self.done: set[Any] = set()  # what single batches it has been through, by signature
         self._optimizer = model.optimizer
         self._sharing = Sharing()
         self._places: list[Array] | None = None  # where the gradients go

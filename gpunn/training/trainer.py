@@ -23,7 +23,6 @@ from gpunn.training.data import (
     make_data,
     make_validation,
     one_batch,
-    signature,
     split_data,
     to_tensors,
 )
@@ -255,7 +254,7 @@ class Trainer(Results, CompileConfig, StepFunctions):
         size = batch_size if validation_batch_size is None else validation_batch_size
         validation = None
         if validation_data is not None:
-            validation = make_validation(validation_data, size)
+            validation = make_validation(validation_data, batch_size, validation_batch_size)
         elif validation_split:
             data, validation = split_data(data, validation_split, size)
         if class_weight is not None:
@@ -322,17 +321,14 @@ class Trainer(Results, CompileConfig, StepFunctions):
     def _on_batch(self, kind: str, batch: Batch, return_dict: bool) -> Any:
         step = self.step_for(batch[0])
         Loop(self, 0, None).check(step, batch)
-        key = kind, signature(batch)
-        counted = [] if key in step.done else [v for m in self.metrics for v in m.variables]
-        before = [v.numpy().copy() for v in counted]
+        before = [(v, v.data.copy()) for metric in self.metrics for v in metric.variables]
         self.reset_metrics()
         try:
             results = self._logs(getattr(step, kind)(*batch))
-        except Exception:  # such a batch was never seen: it may be refused, and does not count
-            for variable, value in zip(counted, before, strict=True):
-                variable.assign(value)
+        except Exception:  # the batch is refused, and does not count
+            for variable, values in before:
+                variable.assign(values)
             raise
-        step.done.add(key)
         return results if return_dict else self._as_list(results)
 
     @filter_traceback

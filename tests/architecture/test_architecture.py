@@ -237,4 +237,7 @@ def test_what_loads_at_first_use_is_the_thing_itself():
         "except AttributeError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("module 'gpunn' has no attribute 'nothing'. What Keras has")
+    assert done.stdout == (
+        "module 'gpunn' has no attribute 'nothing'. What Keras has and gpunn has not stands in "
+        "docs/keras-differences.md.\n"
+    )

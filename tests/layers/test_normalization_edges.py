@@ -28,8 +28,8 @@ def test_a_sequential_model_leaves_raw_data_to_its_layers():
 
 
 def convolutions():
-    shapes = layers.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Conv2D(4, 3)
-    Sequential([*shapes, layers.MaxPooling2D(2), layers.Conv2D(4, 3, name="third")])
+    first = layers.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Conv2D(4, 3)
+    Sequential([*first, layers.MaxPooling2D(2), layers.Conv2D(4, 3, name="third")])
 
 
 def built_for_three_channels():

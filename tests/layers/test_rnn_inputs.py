@@ -12,15 +12,15 @@ from gpunn.errors import ShapeError
 X = np.arange(24).reshape(2, 3, 4) % 5
 Z = np.zeros((2, 2), "float32")
 MAKERS = {
-    "SimpleRNN": lambda **o: layers.SimpleRNN(2, **o),
-    "LSTM": lambda **o: layers.LSTM(2, **o),
-    "GRU": lambda **o: layers.GRU(2, **o),
-    "Bidirectional": lambda **o: layers.Bidirectional(layers.LSTM(2, **o), **o),
+    "SimpleRNN": lambda: layers.SimpleRNN(2),
+    "LSTM": lambda: layers.LSTM(2),
+    "GRU": lambda: layers.GRU(2),
+    "Bidirectional": lambda: layers.Bidirectional(layers.LSTM(2)),
 }
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "bool"])
-@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU", "Bidirectional"])
+@pytest.mark.parametrize("name", MAKERS)
 def test_integers_are_cast(name, dtype):
     layer, x = MAKERS[name](), X.astype(dtype)
     y = layer(x)

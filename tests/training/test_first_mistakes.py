@@ -143,6 +143,8 @@ MESSAGES = [
     (lambda m: m.fit(iter([(5, X)]), verbose=0), ValueError, "x must have a batch axis"),
     (lambda m: m.fit(iter(batches(4)), batch_size=3), ValueError, "Leave out batch_size=3"),
     (lambda m: m.predict(iter([X]), batch_size=3), ValueError, "Leave out batch_size=3"),
+    (lambda m: m.fit(X, X[:, :3], validation_data=iter(batches(4)), validation_batch_size=3),
+     ValueError, "Leave out validation_batch_size=3"),
     (lambda m: m.fit(X, X[:, :3], validation_data=X, verbose=0), ValueError,
      r"there are no targets. Give validation_data=\(x, y\)"),
     (lambda m: m.fit((X, X[:, :3]), verbose=0), ValueError, "A tuple in the place of x is several"),
@@ -153,7 +155,13 @@ MESSAGES = [
     (lambda _: layers.Dense(3)(layers.Dense(4)), ValueError, "Call that layer first"),
     (lambda _: layers.Dense(3)([[1.0, 2.0]]), ValueError, r"lists of numbers as np.asarray\(...\)"),
     (lambda _: classifier("categorical_crossentropy").fit(X, LABELS, verbose=0), ShapeError,
-     "Integer labels. Use sparse_categorical_crossentropy"),
+     r"y_true \(2,\), .*Integer labels. Use sparse_categorical_crossentropy, or make rows of"),
+    (lambda _: gpunn.losses.categorical_focal_crossentropy([0, 1], X[:2, :3]), ShapeError,
+     r"y_true \(2,\), y_pred \(2, 3\).*Integer labels. Use sparse_"),
+    (lambda _: gpunn.losses.mean_squared_error([0, 1, 2], X[:2, :3]), ShapeError,
+     r"y_true \(3,\), y_pred \(2, 3\)\). Make them equal; .*may be missing\.$"),
+    (lambda _: gpunn.losses.sparse_categorical_crossentropy(np.zeros((2, 5)), np.zeros((2, 4, 3))),
+     ShapeError, r"of shape \(2, 4\) or \(2, 4, 1\)\.$"),
     (lambda _: forgot_flatten("sparse_categorical_crossentropy"), ShapeError, "Or put Flatten or"),
     (lambda _: forgot_flatten("mse"), ShapeError, "Or put Flatten or a pooling layer before"),
     (lambda _: layers.Conv2D(2, 3)(X[None]), ShapeError, r"One axis is missing: x\[None\]"),
@@ -170,7 +178,7 @@ MESSAGES = [
     (lambda _: layers.Reshape((3, 3))(layers.Input((10,))), ShapeError, "product is 10"),
     (lambda _: layers.LSTM(2, dropout="a"), ValueError, "LSTMCell: dropout must be a number"),
     (lambda _: layers.Softmax()(layers.Masking()(np.ones((2, 4, 6)))), ShapeError,
-     r"Softmax 'softmax.*': the mask \(2, 4\) must broadcast to the input \(2, 4, 6\)"),
+     r"Softmax 'softmax.*', the mask and the input: shapes \(2, 4\) and \(2, 4, 6\) do not broadc"),
 ]  # fmt: skip
 
 
